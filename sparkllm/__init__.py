@@ -1,0 +1,46 @@
+"""LLM calls as ordinary Spark SQL and DataFrame functions, on your own GPUs.
+
+>>> import sparkllm
+>>> spark = sparkllm.session(model="demo")                                # doctest: +SKIP
+>>> spark.sql("SELECT llm('classify', review) FROM reviews").show()       # doctest: +SKIP
+>>> print(sparkllm.last_report())                                         # doctest: +SKIP
+
+The names below are loaded when they are first used: importing sparkllm imports neither pyspark, torch nor vllm.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparkllm.backend.client import stop
+    from sparkllm.config import LLMConfig
+    from sparkllm.errors import SparkLLMError
+    from sparkllm.report import QueryReport, last_report
+    from sparkllm.session import register, session
+    from sparkllm.udf.functions import llm
+
+__all__ = ["LLMConfig", "QueryReport", "SparkLLMError", "last_report", "llm", "register", "session", "stop"]
+__version__ = "0.1.0"
+
+_HOME = {
+    "LLMConfig": "sparkllm.config",
+    "QueryReport": "sparkllm.report",
+    "SparkLLMError": "sparkllm.errors",
+    "last_report": "sparkllm.report",
+    "llm": "sparkllm.udf.functions",
+    "register": "sparkllm.session",
+    "session": "sparkllm.session",
+    "stop": "sparkllm.backend.client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'sparkllm' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,89 @@
+"""LLMCall: what one `llm(...)` asks for. The Catalyst extension writes it as JSON, the Python worker reads it.
+
+The named tasks live in tasks.json, which both sides read: this module and (as a resource of the jar) the Scala builder.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from sparkllm.errors import CallError
+
+__all__ = ["LLMCall", "tasks"]
+
+
+@functools.cache
+def tasks() -> dict[str, dict[str, Any]]:
+    """The named tasks: name -> instruction, instruction for the user's own labels, default labels."""
+    text = resources.files("sparkllm").joinpath("tasks.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+@dataclass(frozen=True)
+class LLMCall:
+    """One call: a task or a prompt, the names of its fields, and how its answer is held.
+
+    Attributes:
+        task: a name of `tasks()`, or None when `prompt` is the user's own.
+        prompt: the user's instruction, with `{field}` placeholders; None for a task.
+        fields: field names in the order of the query; distinct.
+        labels: the only answers allowed; empty for free text.
+        model: path or id; None takes the session's.
+    """
+
+    task: str | None
+    prompt: str | None
+    fields: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    model: str | None = None
+
+    @classmethod
+    def from_json(cls, text: str) -> LLMCall:
+        """Read what the Catalyst extension wrote: {"task", "prompt", "fields", "labels", "model"}."""
+        raw = json.loads(text)
+        call = cls(
+            task=raw.get("task"),
+            prompt=raw.get("prompt"),
+            fields=tuple(raw.get("fields", ())),
+            labels=tuple(raw.get("labels") or ()),
+            model=raw.get("model"),
+        )
+        if (call.task is None) == (call.prompt is None):
+            raise CallError(f"a call has either a task or a prompt, got {text}")
+        return call
+
+    def __str__(self) -> str:
+        """As the user wrote it: `llm('classify', review)`."""
+        named = [f"labels => array({', '.join(map(_quote, self.labels))})"] if self.labels else []
+        named += [f"model => {_quote(self.model)}"] if self.model else []
+        return f"llm({', '.join([_quote(self.task or self.prompt or ''), *self.fields, *named])})"
+
+    @property
+    def instruction(self) -> str:
+        """The instruction given to the model: the user's prompt, or the task's with its labels filled in."""
+        if self.task is None:
+            return self.prompt or ""
+        task = tasks()[self.task]
+        key = "instruction" if self.choices == tuple(task["labels"]) else "instruction_for_labels"
+        return str(task[key]).replace("{labels}", _enumerate(self.choices))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The only answers allowed: the call's labels, else the task's; empty for free text."""
+        if self.labels or self.task is None:
+            return self.labels
+        return tuple(tasks()[self.task]["labels"])
+
+
+def _enumerate(labels: tuple[str, ...]) -> str:
+    """`negative, neutral or positive`."""
+    *head, last = labels
+    return f"{', '.join(head)} or {last}" if head else last
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "\\'") + "'"

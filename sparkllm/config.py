@@ -1,0 +1,133 @@
+"""LLMConfig: every `spark.sparkllm.*` key, its default and its meaning, in one place.
+
+Read once per task (from Spark's local properties) and once per session, then passed on.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from sparkllm.errors import ConfigError
+
+__all__ = ["PREFIX", "LLMConfig"]
+
+PREFIX = "spark.sparkllm."
+_OPTIMIZER = "optimizer_"
+
+
+def _setting(default: Any, doc: str) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+def _key(name: str) -> str:
+    """`max_model_len` -> `spark.sparkllm.maxModelLen`; `optimizer_dedup` -> `spark.sparkllm.optimizer.dedup`."""
+    if name.startswith(_OPTIMIZER):
+        return f"{PREFIX}optimizer.{_camel(name.removeprefix(_OPTIMIZER))}"
+    return PREFIX + _camel(name)
+
+
+@dataclass(frozen=True)
+class LLMConfig:
+    """Every setting of sparkllm. Field `max_model_len` is the Spark key `spark.sparkllm.maxModelLen`."""
+
+    model: str = _setting("demo", "Path or Hugging Face id of the model; `demo` is the small one that is shipped.")
+    chat_template: str = _setting("", "Chat template (path or Jinja text) for a model whose tokenizer has none.")
+    max_tokens: int = _setting(128, "Most output tokens of a free-text answer.")
+    temperature: float = _setting(0.0, "Sampling temperature; 0 is greedy.")
+    fail_on_error: bool = _setting(False, "true: a row without an answer fails the job; false: it is NULL, counted.")
+
+    max_model_len: int = _setting(0, "Longest prompt plus answer, in tokens; 0 takes the model's own limit.")
+    dtype: str = _setting("auto", "Weights' type, as in vLLM: auto, bfloat16, float16, float32.")
+    block_size: int = _setting(0, "KV-cache block, in tokens; 0 takes 32 on a CPU and vLLM's default on a GPU.")
+    kv_cache_gib: float = _setting(0.0, "KV cache, in GiB; 0 takes 1 on a CPU and what vLLM finds free on a GPU.")
+    gpu_memory_utilization: float = _setting(0.9, "Share of GPU memory for vLLM.")
+    max_num_seqs: int = _setting(0, "Most sequences in one engine step; 0 takes vLLM's default.")
+    engine_options: str = _setting("{}", "More vLLM engine arguments, as a JSON object.")
+    max_in_flight: int = _setting(1024, "Most requests of one stream inside the engine at a time.")
+    start_timeout_seconds: float = _setting(900.0, "Longest start of an engine before it counts as failed.")
+    idle_seconds: float = _setting(600.0, "An engine without requests for this long ends; the next query restarts it.")
+    runtime_dir: str = _setting("", "Folder of sockets and logs; empty takes sparkllm-<uid> in the temporary folder.")
+
+    window_rows: int = _setting(256, "Rows of the first window; each next one is four times as large.")
+    max_window_rows: int = _setting(16384, "Rows of the largest window.")
+
+    optimizer_reuse: bool = _setting(True, "Evaluate the same call in one query once.")
+    optimizer_push_filters: bool = _setting(True, "Run filters that need no answer before the LLM.")
+    optimizer_push_limits: bool = _setting(True, "Run LIMIT and top-k that need no answer before the LLM.")
+    optimizer_prune_unused: bool = _setting(True, "Drop calls whose answer nobody reads.")
+    optimizer_dedup: bool = _setting(True, "Ask for equal prompts once.")
+    optimizer_order_fields: bool = _setting(True, "Choose the field order that shares most prefix tokens.")
+    optimizer_order_rows: bool = _setting(True, "Send prompts that share a prefix one after the other.")
+
+    @classmethod
+    def spark_keys(cls) -> dict[str, str]:
+        """Spark key -> field name, for every setting."""
+        return {_key(f.name): f.name for f in fields(cls)}
+
+    @classmethod
+    def from_spark(cls, conf: Mapping[str, str]) -> LLMConfig:
+        """Read the `spark.sparkllm.*` entries of `conf`; other keys are ignored.
+
+        Raises:
+            ConfigError: an unknown `spark.sparkllm.*` key, or a value of the wrong type.
+        """
+        known = cls.spark_keys()
+        values: dict[str, Any] = {}
+        for key, text in conf.items():
+            if not key.startswith(PREFIX):
+                continue
+            if key not in known:
+                raise ConfigError(f"unknown setting {key!r}{_nearest(key, known)}")
+            values[known[key]] = _parse(cls, known[key], text)
+        return cls(**values)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> LLMConfig:
+        """Read Python keyword options such as `max_model_len=2048`.
+
+        Raises:
+            ConfigError: an unknown option, or a value of the wrong type.
+        """
+        names = {f.name for f in fields(cls)}
+        for name in options:
+            if name not in names:
+                raise ConfigError(f"unknown option {name!r}{_nearest(name, names)}")
+        return cls(**{name: _parse(cls, name, value) for name, value in options.items()})
+
+    def to_spark(self) -> dict[str, str]:
+        """Every setting that differs from its default, as Spark conf entries."""
+        out = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if value != f.default:
+                out[_key(f.name)] = str(value).lower() if isinstance(value, bool) else str(value)
+        return out
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+_BOOL = {"true": True, "false": False, "1": True, "0": False}
+
+
+def _parse(cls: type, name: str, value: Any) -> Any:
+    default = cls.__dataclass_fields__[name].default  # type: ignore[attr-defined]
+    try:
+        if isinstance(default, bool):
+            return value if isinstance(value, bool) else _BOOL[str(value).strip().lower()]
+        return type(default)(value)
+    except (KeyError, ValueError, TypeError):
+        raise ConfigError(
+            f"{_key(name)} takes a {type(default).__name__}, got {value!r}; "
+            f"meaning: {cls.__dataclass_fields__[name].metadata['doc']}"  # type: ignore[attr-defined]
+        ) from None

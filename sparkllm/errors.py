@@ -1,0 +1,50 @@
+"""The error tree: every error says what was expected, what was found and what to do.
+
+Errors of a call (an unknown task, a missing column) are found by Spark's analyzer and reach the user as
+`pyspark.errors.AnalysisException`; the classes here are raised by the Python side.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CallError",
+    "ConfigError",
+    "EngineDiedError",
+    "EngineError",
+    "EngineStartError",
+    "JavaError",
+    "RowError",
+    "SparkLLMError",
+]
+
+
+class SparkLLMError(Exception):
+    """Base of every error raised by sparkllm."""
+
+
+class ConfigError(SparkLLMError):
+    """A setting is unknown or has a value that cannot be used."""
+
+
+class CallError(SparkLLMError):
+    """A call of `llm(...)` is not well formed."""
+
+
+class JavaError(SparkLLMError):
+    """Java is missing or too old, or the Catalyst extension could not be compiled or loaded."""
+
+
+class EngineError(SparkLLMError):
+    """The engine server could not do what was asked of it."""
+
+
+class EngineStartError(EngineError):
+    """The engine did not start: wrong model, not enough memory, no chat template, ..."""
+
+
+class EngineDiedError(EngineError):
+    """The engine ended while requests were under way."""
+
+
+class RowError(SparkLLMError):
+    """A row has no answer and `spark.sparkllm.failOnError` is true."""

@@ -1,0 +1,155 @@
+"""QueryReport: what a query asked of the model and what that cost, from the metrics of its plan."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from sparkllm.calls import LLMCall
+from sparkllm.errors import SparkLLMError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+__all__ = ["CallReport", "QueryReport", "last_report"]
+
+_REASONS = {
+    "null_fields": "all fields null",
+    "too_long": "prompt longer than the model takes",
+    "engine_error": "engine error",
+}
+
+
+@dataclass(frozen=True)
+class CallReport:
+    """One call of a query: rows and tokens.
+
+    Attributes:
+        call: what was asked.
+        rows: rows that entered LLMEval.
+        distinct: distinct prompts among them, as far as one task sees.
+        requests: prompts sent to vLLM.
+        prompt_tokens, cached_tokens: tokens of those prompts, and how many of them vLLM found in its KV cache.
+        output_tokens: tokens generated.
+        start_ms: time spent starting an engine, in milliseconds.
+        null_fields, too_long, engine_error: rows that are NULL, by reason.
+    """
+
+    call: LLMCall
+    rows: int
+    distinct: int
+    requests: int
+    prompt_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    start_ms: int
+    null_fields: int
+    too_long: int
+    engine_error: int
+
+    @property
+    def nulls(self) -> dict[str, int]:
+        """Rows that are NULL, by the reason in words; reasons without rows are left out."""
+        return {text: getattr(self, name) for name, text in _REASONS.items() if getattr(self, name)}
+
+
+@dataclass(frozen=True)
+class QueryReport:
+    """One query that called the model.
+
+    Attributes:
+        query: Spark's id of the query.
+        seconds: wall time of the query, engine start included.
+        succeeded: False when the query failed; its counts are then those of the tasks that finished.
+        error: the failure's message, or None.
+        calls: one report for each LLMEval in the plan.
+    """
+
+    query: int
+    seconds: float
+    succeeded: bool
+    error: str | None
+    calls: tuple[CallReport, ...]
+
+    @classmethod
+    def from_json(cls, text: str) -> QueryReport:
+        """Read what the Catalyst extension's listener wrote."""
+        raw = json.loads(text)
+        return cls(
+            query=raw["query"],
+            seconds=raw["seconds"],
+            succeeded=raw["succeeded"],
+            error=raw.get("error"),
+            calls=tuple(_call(c) for c in raw["calls"]),
+        )
+
+    def total(self, name: str) -> int:
+        """Sum of one count (`rows`, `requests`, ...) over all calls."""
+        return sum(getattr(call, name) for call in self.calls)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows that entered LLMEval by second, the engine's start not counted."""
+        seconds = self.seconds - self.total("start_ms") / 1000
+        return self.total("rows") / seconds if seconds > 0 else 0.0
+
+    def __str__(self) -> str:
+        width = max(len(name) for name, _ in self._lines())
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in self._lines())
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for name, value in self._lines()
+        )
+        return f"<table>{cells}</table>"
+
+    def _lines(self) -> list[tuple[str, str]]:
+        start = self.total("start_ms") / 1000
+        state = "" if self.succeeded else f" (failed: {(self.error or 'unknown').splitlines()[0]})"
+        lines = [("LLM report", f"query {self.query}{state}")]
+        for call in self.calls:
+            lines += _call_lines(call)
+        lines.append(("seconds", f"{self.seconds:.1f}" + (f", of them {start:.1f} starting the engine" if start else "")))
+        lines.append(("rows/s", f"{self.rows_per_second:,.0f}"))
+        return lines
+
+
+def _call(raw: dict[str, Any]) -> CallReport:
+    counts = {f.name: int(raw[f.name]) for f in fields(CallReport) if f.name != "call"}
+    return CallReport(call=LLMCall.from_json(json.dumps(raw["call"])), **counts)
+
+
+def _call_lines(call: CallReport) -> list[tuple[str, str]]:
+    share = f" ({100 * call.cached_tokens / call.prompt_tokens:.0f} % of the prompt tokens)" if call.prompt_tokens else ""
+    lines = [
+        ("call", str(call.call)),
+        ("  rows entering LLMEval", f"{call.rows:,}"),
+        ("  distinct prompts", f"{call.distinct:,}"),
+        ("  requests sent to vLLM", f"{call.requests:,}"),
+        ("  prompt tokens", f"{call.prompt_tokens:,}"),
+        ("  cached tokens", f"{call.cached_tokens:,}{share}"),
+        ("  output tokens", f"{call.output_tokens:,}"),
+    ]
+    lines += [("  NULL rows", f"{rows:,}: {reason}") for reason, rows in call.nulls.items()]
+    return lines
+
+
+def last_report(spark: SparkSession | None = None) -> QueryReport:
+    """The report of the last finished query that called the model.
+
+    Args:
+        spark: the session that ran it; the active one when left out.
+
+    Raises:
+        SparkLLMError: there is no session, or no such query yet.
+    """
+    from sparkllm.session import last_reports
+
+    reports = last_reports(spark, 1)
+    if not reports:
+        raise SparkLLMError("no query with llm(...) has finished in this session; run one with an action such as show()")
+    return QueryReport.from_json(reports[-1])

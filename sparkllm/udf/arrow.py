@@ -1,0 +1,72 @@
+"""The core loop, in Spark's Python worker: batches in -> plan -> engine -> batches out, in the order they came.
+
+Two windows are under way at a time: while the engine answers one, the next is planned and queued behind it, so that
+the engine never waits for Python.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import chain
+
+import pyarrow as pa
+from pyspark.sql.functions import arrow_udf
+
+from sparkllm.backend.client import connect
+from sparkllm.calls import LLMCall
+from sparkllm.udf.evaluation import RESULT, Evaluation
+from sparkllm.udf.task import Task
+from sparkllm.udf.windows import windows
+
+__all__ = ["RESULT_DDL", "evaluate", "llm_eval"]
+
+RESULT_DDL = (
+    "value string, error string, distinct int, requests int, prompt_tokens int, cached_tokens int, "
+    "output_tokens int, start_ms int"
+)
+_UNDER_WAY = 2
+
+Batches = Iterator[tuple[pa.Array, pa.StructArray]]
+
+
+def evaluate(batches: Batches, task: Task) -> Iterator[pa.StructArray]:
+    """Answer every row of one Spark task.
+
+    Args:
+        batches: (the call as JSON, the same in every row; struct<f0: string, f1: string, ...> of its fields).
+        task: the settings and the query this task belongs to.
+
+    Yields:
+        struct<value, error, distinct, requests, ...> arrays; together they hold one entry for each row, in order.
+
+    Raises:
+        EngineStartError, EngineDiedError: there is no engine to answer.
+        RowError: a row has no answer and `spark.sparkllm.failOnError` is true.
+    """
+    filled = (batch for batch in batches if len(batch[1]))
+    first = next(filled, None)
+    if first is None:
+        return
+    call = LLMCall.from_json(first[0][0].as_py())
+    evaluation = Evaluation(call, task, connect(task.config, call.model, task.application), sample=first[1])
+    rows = (fields for _, fields in chain([first], filled))
+    under_way: deque = deque()
+    try:
+        for window in windows(rows, task.config.window_rows, task.config.max_window_rows):
+            under_way.append(evaluation.submit(window))
+            if len(under_way) == _UNDER_WAY:
+                yield evaluation.restore(under_way.popleft())
+        while under_way:
+            yield evaluation.restore(under_way.popleft())
+    finally:  # a LIMIT was met, the query was cancelled, or something failed
+        for window in under_way:
+            window.cancel()
+
+
+def _llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
+    for answers in evaluate(batches, Task.current()):
+        yield answers.cast(RESULT)
+
+
+llm_eval = arrow_udf(_llm_eval, RESULT_DDL)

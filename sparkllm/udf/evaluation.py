@@ -1,0 +1,206 @@
+"""One call in one task: plan a window, submit it, restore the rows' order."""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from sparkllm.backend.client import EngineClient, Submission
+from sparkllm.backend.engine import Sampling
+from sparkllm.calls import LLMCall
+from sparkllm.errors import RowError
+from sparkllm.optimizer.dedup import dedup
+from sparkllm.optimizer.encode import NULL, Encoded, encode
+from sparkllm.optimizer.order_fields import order_fields
+from sparkllm.optimizer.order_rows import order_rows
+from sparkllm.udf.prompt import Template, render
+from sparkllm.udf.task import Task
+from sparkllm.udf.tokens import ChatTokenizer, token_array
+
+__all__ = ["RESULT", "Evaluation", "Window"]
+
+COUNTS = ("distinct", "requests", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms")
+RESULT = pa.struct([("value", pa.string()), ("error", pa.string()), *((name, pa.int32()) for name in COUNTS)])
+
+_SAMPLE_ROWS = 4096  # enough to find the field order of the beer table; more costs time before the first request
+_REMEMBERED = 65_536  # prompts whose answers a task keeps for its later windows
+
+
+@dataclass(slots=True)
+class Answer:
+    """What one distinct prompt came to."""
+
+    value: str | None = None
+    error: str | None = None
+    detail: str = ""
+
+
+@dataclass
+class Window:
+    """Rows under way.
+
+    Attributes:
+        rows: number of rows.
+        owner: for each row the index of its answer, -1 where all fields are null.
+        first: for each answer the first row that asked.
+        answers: one for each distinct prompt of the window.
+        fresh: one for each prompt new to the task; True marks those the engine gets, in the order they are sent.
+    """
+
+    rows: int
+    owner: np.ndarray
+    first: np.ndarray
+    answers: list[Answer]
+    fresh: np.ndarray
+    sent: np.ndarray
+    submission: Submission | None = None
+
+    def cancel(self) -> None:
+        """Let the engine drop what it has not answered yet."""
+        if self.submission is not None:
+            self.submission.cancel()
+
+
+@dataclass
+class Evaluation:
+    """Plans and restores the windows of one call."""
+
+    call: LLMCall
+    task: Task
+    engine: EngineClient
+    sample: pa.StructArray
+    _remembered: OrderedDict[str, Answer] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        info = self.engine.info
+        config = self.task.config
+        self._tokenizer = ChatTokenizer.shared(info.tokenizer_json, info.chat_prefix, info.chat_suffix)
+        choices = self.call.choices
+        room = self._tokenizer.longest(choices) + 1 if choices else config.max_tokens
+        self._sampling = Sampling(max_tokens=room, temperature=config.temperature, choices=choices)
+        self._most_prompt_tokens = info.max_model_len - (room if choices else 1)
+        # A sampled answer is one of many: two rows with the same prompt get one each.
+        self._dedup = config.optimizer_dedup and config.temperature == 0
+        self._order = self._agree_on_field_order(_encode(self.sample.slice(0, _SAMPLE_ROWS), self.call))
+        self._said: set[str] = set()
+
+    def _agree_on_field_order(self, sample: Encoded) -> tuple[int, ...]:
+        """The first task of a query to get here decides for all: equal rows give equal prompts in every task."""
+        columns = tuple(range(len(self.call.fields)))
+        if not self.task.config.optimizer_order_fields or len(columns) < 2:
+            return columns
+        first, _ = dedup(sample.codes)
+        proposal = order_fields(sample.take(first), Template.of(self.call).first_fields)
+        key = f"field-order/{self.task.query}/{self.call}"
+        agreed = self.engine.agree(key, ",".join(map(str, proposal)))
+        return tuple(map(int, agreed.split(",")))
+
+    def submit(self, fields: pa.StructArray) -> Window:
+        """Plan one window (dedup -> order -> render -> tokenise) and hand it to the engine."""
+        table = _encode(fields, self.call)
+        asked = np.flatnonzero((table.codes != NULL).any(axis=1)) if self.call.fields else np.arange(len(fields))
+        first, inverse = dedup(table.codes[asked]) if self._dedup else (np.arange(len(asked)),) * 2
+        distinct = table.take(asked[first])
+        if self.task.config.optimizer_order_rows:
+            order = order_rows(distinct.codes, self._order)
+        else:
+            order = np.arange(len(first))
+        window = self._open(len(fields), asked, first, inverse)
+        prompts = render(self.call, distinct.take(order), self._order)
+        self._send(window, order, prompts)
+        return window
+
+    def _open(self, rows: int, asked: np.ndarray, first: np.ndarray, inverse: np.ndarray) -> Window:
+        owner = np.full(rows, -1, dtype=np.int64)
+        owner[asked] = inverse
+        nothing = np.zeros(0, dtype=np.int64)
+        return Window(rows, owner, asked[first], [Answer() for _ in first], nothing, nothing)
+
+    def _send(self, window: Window, order: np.ndarray, prompts: list[str]) -> None:
+        planned = zip(order.tolist(), prompts, strict=True)
+        fresh = [(i, text) for i, text in planned if not self._recall(window, i, text)]
+        ids = self._tokenizer.encode([text for _, text in fresh])
+        sent = []
+        for (i, _), tokens in zip(fresh, ids, strict=True):
+            if len(tokens) > self._most_prompt_tokens:
+                self._too_long(window.answers[i], len(tokens))
+            else:
+                sent.append((i, tokens))
+        window.fresh = np.array([i for i, _ in fresh], dtype=np.int64)
+        window.sent = np.array([i for i, _ in sent], dtype=np.int64)
+        if sent:
+            window.submission = self.engine.submit(token_array([tokens for _, tokens in sent]), self._sampling)
+
+    def _recall(self, window: Window, i: int, text: str) -> bool:
+        """Take the answer of an earlier window; it may still be under way, but it is restored before this one."""
+        if not self._dedup:
+            return False
+        known = self._remembered.get(text)
+        if known is not None and known.error != "engine_error":  # a failure is tried again, never kept
+            window.answers[i] = known
+            return True
+        self._remembered[text] = window.answers[i]
+        if len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
+        return False
+
+    def _too_long(self, answer: Answer, tokens: int) -> None:
+        answer.error = "too_long"
+        answer.detail = (
+            f"the prompt has {tokens:,} tokens, the model takes {self._most_prompt_tokens:,} beside its answer; "
+            f"give it fewer or shorter fields, or a model with a longer context (spark.sparkllm.maxModelLen)"
+        )
+
+    def restore(self, window: Window) -> pa.StructArray:
+        """Wait for the engine and lay the answers out in the order of the rows."""
+        counts = {name: np.zeros(window.rows, dtype=np.int32) for name in COUNTS}
+        counts["distinct"][window.first[window.fresh]] = 1
+        if window.submission is not None:
+            self._collect(window, counts)
+        if window.rows:
+            counts["start_ms"][0] = round(self.engine.take_started_seconds() * 1000)
+        return self._lay_out(window, counts)
+
+    def _collect(self, window: Window, counts: dict[str, np.ndarray]) -> None:
+        assert window.submission is not None
+        batch = window.submission.result()
+        rows = window.first[window.sent]
+        counts["requests"][rows] = 1
+        for name in ("prompt_tokens", "cached_tokens", "output_tokens"):
+            counts[name][rows] = batch.column(name).to_numpy()
+        texts, errors = batch.column("text").to_pylist(), batch.column("error").to_pylist()
+        for i, text, error in zip(window.sent, texts, errors, strict=True):
+            answer = window.answers[i]
+            if error is None and self.call.choices and text not in self.call.choices:
+                error = f"the answer {text!r} is none of {list(self.call.choices)}"
+            if error is None:
+                answer.value = text
+            else:
+                answer.error, answer.detail = "engine_error", error
+
+    def _lay_out(self, window: Window, counts: dict[str, np.ndarray]) -> pa.StructArray:
+        answers = [*window.answers, Answer(error="null_fields")]  # owner -1 is the last one
+        for answer in window.answers:
+            if answer.error is not None:
+                self._report(answer)
+        owner = pa.array(np.where(window.owner < 0, len(answers) - 1, window.owner))
+        values = pa.array([a.value for a in answers], type=pa.string()).take(owner)
+        errors = pa.array([a.error for a in answers], type=pa.string()).take(owner)
+        return pa.StructArray.from_arrays([values, errors, *(pa.array(counts[n]) for n in COUNTS)], names=RESULT.names)
+
+    def _report(self, answer: Answer) -> None:
+        """A row without an answer is NULL; say why, once for each reason and task."""
+        if self.task.config.fail_on_error:
+            raise RowError(f"{answer.detail}; set spark.sparkllm.failOnError=false for NULL instead")
+        if answer.error not in self._said:
+            self._said.add(str(answer.error))
+            print(f"sparkllm: NULL for a row ({answer.error}): {answer.detail}", file=sys.stderr)
+
+
+def _encode(fields: pa.StructArray, call: LLMCall) -> Encoded:
+    columns = [fields.field(i) for i in range(len(call.fields))]
+    return encode(columns, len(fields))

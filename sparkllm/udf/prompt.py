@@ -1,0 +1,104 @@
+"""Rendering: the fields of a row and the instruction of a call -> the text of one prompt.
+
+    Classify the sentiment of the data below as negative, neutral or positive.
+
+    {"product": "Kettle", "review": "Boils fast"}
+
+Fields named in the instruction as `{product}` are put there and not repeated in the data. A null field is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparkllm.calls import LLMCall
+from sparkllm.optimizer.encode import NULL, Encoded
+
+__all__ = ["Template", "render"]
+
+_TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_]\w*(?:\.\w+)*)\}")
+
+
+@dataclass(frozen=True)
+class Template:
+    """An instruction cut at its placeholders: text, column, text, column, ..., text.
+
+    Attributes:
+        texts: the literal pieces, one more than `columns`.
+        columns: index of the field between two pieces.
+    """
+
+    texts: tuple[str, ...]
+    columns: tuple[int, ...]
+
+    @classmethod
+    def of(cls, call: LLMCall) -> Template:
+        """Parse a call's instruction; `{{` and `}}` stand for braces, `{x}` where no field is called x for itself.
+
+        >>> Template.of(LLMCall(None, "Is {a} {{big}}?", ("a", "b")))
+        Template(texts=('Is ', ' {big}?'), columns=(0,))
+        """
+        texts, columns, start = [""], [], 0
+        text = call.instruction
+        for match in _TOKEN.finditer(text):
+            texts[-1] += text[start : match.start()]
+            start = match.end()
+            if match[1] in call.fields:
+                columns.append(call.fields.index(match[1]))
+                texts.append("")
+            else:
+                texts[-1] += match[0] if match[1] else match[0][0]
+        texts[-1] += text[start:]
+        return cls(tuple(texts), tuple(columns))
+
+    @property
+    def first_fields(self) -> tuple[int, ...]:
+        """The fields of the instruction in the order of their first use: they stand before all data."""
+        return tuple(dict.fromkeys(self.columns))
+
+
+def render(call: LLMCall, table: Encoded, order: tuple[int, ...]) -> list[str]:
+    """One prompt for each row of `table`, whose columns are the call's fields, in field order `order`.
+
+    >>> from sparkllm.optimizer.encode import encode
+    >>> import pyarrow as pa
+    >>> table = encode([pa.array(["Kettle", None]), pa.array(["good", "bad"])], 2)
+    >>> for text in render(LLMCall(None, "Is it good?", ("product", "review")), table, (1, 0)):
+    ...     print(text)
+    Is it good?
+    <BLANKLINE>
+    {"review": "good", "product": "Kettle"}
+    Is it good?
+    <BLANKLINE>
+    {"review": "bad"}
+    """
+    template = Template.of(call)
+    data = [column for column in order if column not in template.columns]
+    cells = {column: _cells(call.fields[column], table.values[column]) for column in data}
+    return [
+        f"{head}\n\n{{{body}}}" if (body := _body(row, data, cells)) else head
+        for head, row in zip(_heads(template, table), table.codes, strict=True)
+    ]
+
+
+def _cells(name: str, values: list[str]) -> list[str]:
+    """Each distinct value is rendered once, however many rows hold it."""
+    key = json.dumps(name, ensure_ascii=False)
+    return [f"{key}: {json.dumps(value, ensure_ascii=False)}" for value in values]
+
+
+def _body(row: np.ndarray, data: list[int], cells: dict[int, list[str]]) -> str:
+    return ", ".join(cells[column][row[column]] for column in data if row[column] != NULL)
+
+
+def _heads(template: Template, table: Encoded) -> Iterator[str]:
+    first, *rest = template.texts
+    for row in table.codes:
+        yield first + "".join(
+            table.values[column][row[column]] + text for column, text in zip(template.columns, rest, strict=True)
+        )

@@ -1,0 +1,48 @@
+"""Prompts -> token ids, in the Python worker, inside the model's chat frame."""
+
+from __future__ import annotations
+
+import functools
+
+import pyarrow as pa
+from tokenizers import Tokenizer
+
+__all__ = ["ChatTokenizer", "token_array"]
+
+
+class ChatTokenizer:
+    """The engine's own tokenizer and chat frame.
+
+    The data between the two halves of the frame is tokenised as plain text: a review that contains `<|end|>` cannot
+    close the user's turn.
+    """
+
+    def __init__(self, tokenizer_json: str, chat_prefix: str, chat_suffix: str) -> None:
+        self._tokenizer = Tokenizer.from_str(tokenizer_json)
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._tokenizer.encode_special_tokens = False
+        self._head = self._tokenizer.encode(chat_prefix, add_special_tokens=False).ids
+        self._tail = self._tokenizer.encode(chat_suffix, add_special_tokens=False).ids
+        self._tokenizer.encode_special_tokens = True
+
+    @classmethod
+    @functools.lru_cache(maxsize=8)
+    def shared(cls, tokenizer_json: str, chat_prefix: str, chat_suffix: str) -> ChatTokenizer:
+        """One tokenizer per process and model: building one takes longer than a small window."""
+        return cls(tokenizer_json, chat_prefix, chat_suffix)
+
+    def encode(self, prompts: list[str]) -> list[list[int]]:
+        """Token ids of whole prompts: frame, text, frame."""
+        encoded = self._tokenizer.encode_batch_fast(prompts, add_special_tokens=False)
+        return [self._head + e.ids + self._tail for e in encoded]
+
+    def longest(self, texts: tuple[str, ...]) -> int:
+        """Tokens of the longest of `texts`."""
+        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return max((len(e.ids) for e in encoded), default=0)
+
+
+def token_array(ids: list[list[int]]) -> pa.ListArray:
+    """Ragged token ids as Arrow list<int32>."""
+    return pa.array(ids, type=pa.list_(pa.int32()))

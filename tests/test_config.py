@@ -1,0 +1,36 @@
+"""The settings: names, types, and what a wrong one says."""
+
+import pytest
+
+from sparkllm.config import LLMConfig
+from sparkllm.errors import ConfigError
+
+
+def test_settings_survive_the_way_through_spark() -> None:
+    config = LLMConfig(model="m", max_model_len=2048, fail_on_error=True, optimizer_dedup=False, temperature=0.5)
+    assert LLMConfig.from_spark(config.to_spark()) == config
+
+
+def test_keys_are_camel_case_below_spark_sparkllm() -> None:
+    keys = LLMConfig(max_model_len=1, optimizer_push_filters=False).to_spark()
+    assert keys == {"spark.sparkllm.maxModelLen": "1", "spark.sparkllm.optimizer.pushFilters": "false"}
+
+
+def test_an_unknown_key_names_the_nearest_known_one() -> None:
+    with pytest.raises(ConfigError, match=r"did you mean 'spark\.sparkllm\.maxModelLen'"):
+        LLMConfig.from_spark({"spark.sparkllm.maxModelLength": "1"})
+    with pytest.raises(ConfigError, match="did you mean 'max_model_len'"):
+        LLMConfig.from_options({"max_model_length": 1})
+
+
+def test_a_value_of_the_wrong_type_says_what_the_setting_means() -> None:
+    with pytest.raises(ConfigError, match=r"maxTokens takes a int, got 'many'; meaning: Most output tokens"):
+        LLMConfig.from_spark({"spark.sparkllm.maxTokens": "many"})
+
+
+def test_every_setting_has_a_meaning() -> None:
+    assert all(f.metadata["doc"] for f in LLMConfig.__dataclass_fields__.values())
+
+
+def test_other_spark_keys_are_ignored() -> None:
+    assert LLMConfig.from_spark({"spark.app.name": "x"}) == LLMConfig()

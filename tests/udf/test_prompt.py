@@ -1,0 +1,69 @@
+"""What the model is shown."""
+
+import json
+
+import pyarrow as pa
+import pytest
+
+from sparkllm.calls import LLMCall
+from sparkllm.optimizer.encode import encode
+from sparkllm.udf.prompt import Template, render
+
+
+def prompt(call: LLMCall, *values: str | None, order: tuple[int, ...] | None = None) -> str:
+    columns = [pa.array([value], type=pa.string()) for value in values]
+    return render(call, encode(columns, 1), order if order is not None else tuple(range(len(values))))[0]
+
+
+def data(text: str) -> dict:
+    return dict(json.loads(text.split("\n\n", 1)[1]))
+
+
+def test_null_fields_are_left_out_of_the_prompt() -> None:
+    assert data(prompt(LLMCall(None, "Is it?", ("a", "b")), None, "x")) == {"b": "x"}
+
+
+def test_an_empty_string_is_a_value() -> None:
+    assert data(prompt(LLMCall(None, "Is it?", ("a", "b")), "", "x")) == {"a": "", "b": "x"}
+
+
+@pytest.mark.parametrize("value", ['say "hi"', "two\nlines", "tab\t\\ backslash", "日本語 🍺 é", "{review}", "\x00\u2028"])
+def test_any_text_survives_as_json(value: str) -> None:
+    assert data(prompt(LLMCall("classify", None, ("review",)), value)) == {"review": value}
+
+
+def test_fields_follow_the_chosen_order() -> None:
+    text = prompt(LLMCall(None, "Is it?", ("a", "b", "c")), "1", "2", "3", order=(2, 0, 1))
+    assert text.endswith('{"c": "3", "a": "1", "b": "2"}')
+
+
+def test_a_template_field_stands_in_the_instruction_and_not_in_the_data() -> None:
+    text = prompt(LLMCall(None, "Is this of {product}?", ("product", "review")), "Kettle", "fine")
+    assert text == 'Is this of Kettle?\n\n{"review": "fine"}'
+
+
+def test_a_null_template_field_leaves_its_place_empty() -> None:
+    assert prompt(LLMCall(None, "Is {a} good?", ("a", "b")), None, "x").startswith("Is  good?")
+
+
+def test_a_value_that_looks_like_a_placeholder_is_not_filled_in() -> None:
+    assert prompt(LLMCall(None, "{a} {b}", ("a", "b")), "{b}", "x") == "{b} x"
+
+
+def test_without_fields_the_prompt_is_the_instruction() -> None:
+    call = LLMCall(None, "Say hello.", ())
+    assert render(call, encode([], 1), ()) == ["Say hello."]
+
+
+def test_double_braces_are_braces_and_unknown_placeholders_stay() -> None:
+    template = Template.of(LLMCall(None, 'Answer as {{"x": 1}} for {a}, not {zzz}', ("a",)))
+    assert template == Template(('Answer as {"x": 1} for ', ", not {zzz}"), (0,))
+
+
+def test_a_template_lists_its_fields_by_first_use() -> None:
+    assert Template.of(LLMCall(None, "{b} {a} {b}", ("a", "b", "c"))).first_fields == (1, 0)
+
+
+def test_classify_names_its_labels() -> None:
+    assert "negative, neutral or positive" in prompt(LLMCall("classify", None, ("review",)), "x")
+    assert "Classify the data below as spam or ham." in prompt(LLMCall("classify", None, ("m",), ("spam", "ham")), "x")
