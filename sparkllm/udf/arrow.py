@@ -12,18 +12,19 @@ from itertools import chain
 
 import pyarrow as pa
 from pyspark.sql.functions import arrow_udf
+from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
 from sparkllm.backend.client import connect
 from sparkllm.calls import LLMCall
-from sparkllm.udf.evaluation import RESULT, Evaluation
+from sparkllm.udf.evaluation import COUNTS, RESULT, Evaluation
 from sparkllm.udf.task import Task
 from sparkllm.udf.windows import windows
 
-__all__ = ["RESULT_DDL", "evaluate", "llm_eval"]
+__all__ = ["RESULT_TYPE", "evaluate", "llm_eval"]
 
-RESULT_DDL = (
-    "value string, error string, distinct int, requests int, prompt_tokens int, cached_tokens int, "
-    "output_tokens int, start_ms int"
+RESULT_TYPE = StructType(
+    [StructField("value", StringType()), StructField("error", StringType())]
+    + [StructField(name, IntegerType()) for name in COUNTS]
 )
 _UNDER_WAY = 2
 
@@ -69,4 +70,4 @@ def _llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array
         yield answers.cast(RESULT)
 
 
-llm_eval = arrow_udf(_llm_eval, RESULT_DDL)
+llm_eval = arrow_udf(_llm_eval, RESULT_TYPE)

@@ -21,7 +21,7 @@ from sparkllm.udf.prompt import Template, render
 from sparkllm.udf.task import Task
 from sparkllm.udf.tokens import ChatTokenizer, token_array
 
-__all__ = ["RESULT", "Evaluation", "Window"]
+__all__ = ["COUNTS", "RESULT", "Evaluation", "Window"]
 
 COUNTS = ("distinct", "requests", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms")
 RESULT = pa.struct([("value", pa.string()), ("error", pa.string()), *((name, pa.int32()) for name in COUNTS)])

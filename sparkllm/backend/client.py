@@ -1,0 +1,167 @@
+"""The engine as a Spark Python worker sees it: `connect`, `submit`, `result`.
+
+Imports neither torch nor vllm; importing takes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections import defaultdict
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import flight
+
+from sparkllm.backend.engine import EngineInfo, EngineSpec, Sampling
+from sparkllm.backend.folder import EngineFolder, root_for
+from sparkllm.backend.launch import await_ready, end
+from sparkllm.backend.state import EngineState
+from sparkllm.backend.submission import Submission
+from sparkllm.backend.sweep import engines
+from sparkllm.backend.wire import AUTHORIZATION, ENGINE_DIED, location
+from sparkllm.config import LLMConfig
+from sparkllm.errors import EngineDiedError, EngineError, EngineStartError
+
+__all__ = ["EngineClient", "Submission", "connect", "stop"]
+
+_ACTION_SECONDS = 90.0
+# A process that was killed is gone from the process table a moment after its socket is.
+_DEATH_SECONDS = 2.0
+_CONNECT_TRIES = 5
+
+_clients: dict[tuple[int, EngineSpec, int], EngineClient] = {}
+_locks: defaultdict[tuple[int, EngineSpec, int], threading.Lock] = defaultdict(threading.Lock)
+
+
+def connect(config: LLMConfig, model: str | None, application: str) -> EngineClient:
+    """The engine for `model` (None: the config's), started if no process of `application` on this host has done so.
+
+    Cached per process: a second call with the same arguments only checks that the engine still answers.
+
+    Raises:
+        EngineStartError: the engine cannot start; the message says what to do.
+        ConfigError: a setting cannot be used.
+    """
+    spec = EngineSpec.of(config, model, application)
+    key = (os.getpid(), spec, config.max_in_flight)
+    with _locks[key]:
+        known = _clients.get(key)
+        if known is None or not known.answers():
+            _clients[key] = known = _connect(spec, config)
+        return known
+
+
+def stop(application: str | None = None, config: LLMConfig | None = None) -> int:
+    """End this host's engines of `application` (None: all of this user in that runtime folder); return how many.
+
+    Returns when their processes are gone.
+    """
+    root = root_for((config or LLMConfig()).runtime_dir)
+    wanted = [folder for folder in engines(root) if application is None or folder.spec.application == application]
+    return sum(end(folder) for folder in wanted)
+
+
+def _connect(spec: EngineSpec, config: LLMConfig) -> EngineClient:
+    started = 0.0
+    for _ in range(_CONNECT_TRIES):
+        folder, state, seconds = await_ready(spec, config)
+        started += seconds
+        client = EngineClient(folder, state, config.max_in_flight, started)
+        # It may have decided to end (idle) between being found and being asked: then a fresh one is started.
+        if client.answers():
+            return client
+        time.sleep(1.0)
+    raise EngineStartError(
+        f"expected the engine of model {spec.model!r} to answer on its socket; it was ready {_CONNECT_TRIES} times and "
+        f"did not. See its log and try again. Log: {folder.log}"
+    )
+
+
+class EngineClient:
+    """A connection to one running engine; its methods may be called from any thread.
+
+    Attributes:
+        started_seconds: seconds this client itself spent starting the engine; 0.0 when it found it running.
+    """
+
+    def __init__(self, folder: EngineFolder, state: EngineState, max_in_flight: int, started_seconds: float) -> None:
+        self.started_seconds = started_seconds
+        self._unread_started_seconds = started_seconds
+        self._folder = folder
+        self._state = state
+        self._max_in_flight = max_in_flight
+        self._info: EngineInfo | None = None
+        token = folder.token.read_text(encoding="utf-8")
+        self._headers = [(AUTHORIZATION.encode(), f"Bearer {token}".encode())]
+        self._client = flight.FlightClient(location(folder.socket(state.launch)))
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine is; asked for once."""
+        if self._info is None:
+            self._info = EngineInfo(**self._ask("info"))
+        return self._info
+
+    def take_started_seconds(self) -> float:
+        """`started_seconds` at the first call, 0.0 afterwards: one task reports the start, not all."""
+        seconds, self._unread_started_seconds = self._unread_started_seconds, 0.0
+        return seconds
+
+    def submit(self, token_ids: pa.ListArray, sampling: Sampling) -> Submission:
+        """Send prompts (a list of int32 token ids per row); returns at once.
+
+        A prompt the engine refuses (too long, empty) is that row's error, not the submission's.
+        """
+        command = json.dumps({"sampling": sampling.to_json(), "max_in_flight": self._max_in_flight})
+        descriptor = flight.FlightDescriptor.for_command(command.encode())
+        options = flight.FlightCallOptions(headers=self._headers)
+        return Submission(token_ids, lambda: self._client.do_exchange(descriptor, options), self._translate)
+
+    def agree(self, key: str, proposal: str) -> str:
+        """The first proposal any client of this engine made for `key`."""
+        return str(self._ask("agree", [key, proposal]))
+
+    def counters(self) -> dict[str, int]:
+        """Totals since the engine's start: requests, finished, aborted, failed, and the three kinds of tokens."""
+        return dict(self._ask("counters"))
+
+    def reset_prefix_cache(self) -> None:
+        """Forget all cached prefixes; requests under way keep theirs."""
+        self._ask("reset_prefix_cache")
+
+    def answers(self) -> bool:
+        """Whether this very engine is still there and answers; counts as use, so it will not end as idle just now."""
+        state = self._folder.state()
+        if state.launch != self._state.launch or not state.serving:
+            return False
+        try:
+            return bool(self.info) and "requests" in self.counters()
+        except EngineError:
+            return False
+
+    def _ask(self, action: str, argument: Any = None) -> Any:
+        options = flight.FlightCallOptions(timeout=_ACTION_SECONDS, headers=self._headers)
+        try:
+            results = list(self._client.do_action(flight.Action(action, json.dumps(argument).encode()), options))
+        except (flight.FlightError, pa.ArrowException, OSError) as error:
+            raise self._translate(error) from error
+        return json.loads(results[0].body.to_pybytes())
+
+    def _translate(self, error: Exception) -> EngineError:
+        """What a broken call means: the engine is gone, or only this call failed."""
+        deadline = time.monotonic() + _DEATH_SECONDS
+        died = getattr(error, "extra_info", b"") == ENGINE_DIED
+        while not died and time.monotonic() < deadline:
+            state = self._folder.state()
+            died = state.launch != self._state.launch or not state.serving
+            time.sleep(0.05)
+        if not died:
+            return EngineError(f"the engine could not do what was asked: {error}. Log: {self._folder.log}")
+        reason = self._folder.state().error or str(error).splitlines()[0]
+        return EngineDiedError(
+            f"expected the engine to answer, it ended with requests under way: {reason}. "
+            f"Run the query again: a new engine starts by itself. Log: {self._folder.log}"
+        )

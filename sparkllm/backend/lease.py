@@ -1,0 +1,56 @@
+"""Leases: an engine lives as long as one process that holds a lease on it.
+
+The holder for a Spark Python worker is its executor: workers come and go with tasks, the executor stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import psutil
+
+from sparkllm.backend.processes import ProcessRef
+
+__all__ = ["drop_dead", "holder", "take"]
+
+_SPARK_PYTHON = ("pyspark.daemon", "pyspark.worker", "pyspark/daemon.py", "pyspark/worker.py")
+
+
+def holder(pid: int | None = None) -> ProcessRef:
+    """The process on whose behalf `pid` (this process, by default) asks: the executor for a Spark Python worker."""
+    process = psutil.Process(pid)
+    while _is_spark_python(process):
+        parent = process.parent()
+        if parent is None:
+            break
+        process = parent
+    return ProcessRef.of(process.pid)
+
+
+def _is_spark_python(process: psutil.Process) -> bool:
+    try:
+        command = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return any(name in command for name in _SPARK_PYTHON)
+
+
+def take(folder: Path, process: ProcessRef) -> None:
+    """Write the lease of `process` into `folder`; taking it twice is the same as once."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / f"{process.pid}-{process.created}").touch(mode=0o600)
+
+
+def drop_dead(folder: Path) -> list[ProcessRef]:
+    """Remove the leases of processes that are gone; return the living holders."""
+    living = []
+    for path in sorted(folder.glob("*-*")):
+        pid, _, created = path.name.partition("-")
+        process = ProcessRef(int(pid), float(created))
+        if process.alive:
+            living.append(process)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+    return living

@@ -1,0 +1,91 @@
+"""The engine's server process: one event loop with vLLM on it, and the Flight service in front.
+
+Started by `watchdog`, never by hand. Module level stays light: vLLM's own spawned processes import it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from sparkllm.backend.engine import Engine, EngineSpec
+from sparkllm.backend.folder import EngineFolder
+from sparkllm.backend.start_error import explain, root_cause, tail
+from sparkllm.backend.state import Phase
+from sparkllm.errors import EngineStartError
+
+__all__ = ["main"]
+
+_POLL_SECONDS = 0.5
+
+
+def main(argv: list[str]) -> None:
+    """Serve the engine of the folder `argv[1]` until the watchdog ends the process group."""
+    threading.Thread(target=_die_with, args=(os.getppid(),), name="sparkllm-watch-parent", daemon=True).start()
+    asyncio.run(_serve(EngineFolder(Path(argv[1]))))
+
+
+def _die_with(watchdog: int) -> None:
+    """End the whole process group once the watchdog is gone: nobody else would end vLLM's processes."""
+    while os.getppid() == watchdog:
+        time.sleep(_POLL_SECONDS)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+async def _serve(folder: EngineFolder) -> None:
+    spec = folder.spec
+    try:
+        engine = _engine(spec)
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()
+        _enter(folder, "failed", explain(spec.model, _found(error, folder), folder.log))
+        sys.exit(1)
+    from sparkllm.backend.flight_service import FlightService
+    from sparkllm.backend.requests import Requests
+    from sparkllm.backend.wire import location
+
+    requests = Requests(engine, asyncio.get_running_loop())
+    address = location(folder.socket(folder.state().launch))
+    token = folder.token.read_text(encoding="utf-8")
+    # Flight serves from its own threads as soon as it is made.
+    service = FlightService(address, token, requests, stop=lambda: _enter(folder, "stopping", "it was asked to stop"))
+    _enter(folder, "ready")
+    while not engine.dead:
+        await asyncio.sleep(_POLL_SECONDS)
+        if requests.idle_seconds > spec.idle_seconds:
+            _enter(folder, "stopping", f"it was idle for {spec.idle_seconds:.0f} s")
+    _enter(folder, "stopping", "vLLM's engine process ended")
+    # Streams under way tell their clients; the watchdog sees the phase and ends the group.
+    await asyncio.sleep(60)
+    del service
+
+
+def _engine(spec: EngineSpec) -> Engine:
+    from sparkllm.backend.vllm_engine import VLLMEngine
+
+    return VLLMEngine(spec)
+
+
+def _found(error: BaseException, folder: EngineFolder) -> str:
+    if isinstance(error, EngineStartError):
+        return str(error)
+    # vLLM's own processes write their reason to the log; what arrives here only says that one of them failed.
+    return root_cause(tail(folder.log)) or f"{type(error).__name__}: {error}"
+
+
+def _enter(folder: EngineFolder, phase: Phase, error: str = "") -> None:
+    with folder.lock():
+        state = folder.state()
+        # What is ending stays so, with its first reason.
+        if state.phase in ("starting", "ready") and (state.phase, phase) != ("ready", "ready"):
+            folder.write_state(state.to(phase, error=error))
+
+
+if __name__ == "__main__":
+    main(sys.argv)

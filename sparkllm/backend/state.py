@@ -1,0 +1,72 @@
+"""What an engine is doing, as state.json tells every process that asks.
+
+none -> starting -> ready -> stopping -> ended
+                \\-> failed
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from sparkllm.backend.processes import ProcessRef
+
+__all__ = ["FAILURE_KEPT_SECONDS", "EngineState", "Phase"]
+
+Phase = Literal["none", "starting", "ready", "stopping", "ended", "failed"]
+
+# Spark tries a failed task again at once, four times by default: these tries must not load the model again each time.
+FAILURE_KEPT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """One state.
+
+    Attributes:
+        launch: random name of this launch; names the socket.
+        since: when the phase began, seconds since the epoch.
+        error: why it failed or stops.
+        watchdog: leads the process group; absent for the moment between `starting` and its birth.
+    """
+
+    phase: Phase = "none"
+    launch: str = ""
+    since: float = 0.0
+    error: str = ""
+    watchdog: ProcessRef | None = None
+    server: ProcessRef | None = None
+
+    def to(self, phase: Phase, **changes: Any) -> Self:
+        """The next state, from now on."""
+        return dataclasses.replace(self, phase=phase, since=time.time(), **changes)
+
+    @property
+    def running(self) -> bool:
+        """Whether the watchdog, and so perhaps the engine, is still there."""
+        return self.watchdog is not None and self.watchdog.alive
+
+    @property
+    def serving(self) -> bool:
+        """Whether the engine can be asked right now."""
+        return self.phase == "ready" and self.running and self.server is not None and self.server.alive
+
+    @property
+    def failed_recently(self) -> bool:
+        """Whether a new start would only fail the same way."""
+        return self.phase == "failed" and time.time() - self.since < FAILURE_KEPT_SECONDS
+
+    def to_json(self) -> str:
+        """One JSON object, the inverse of `from_json`."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` wrote."""
+        raw = json.loads(text)
+        for name in ("watchdog", "server"):
+            raw[name] = ProcessRef(*raw[name]) if raw[name] else None
+        return cls(**raw)

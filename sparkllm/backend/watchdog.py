@@ -1,0 +1,72 @@
+"""The engine's parent: starts the server and ends the whole process group when it is time.
+
+It stays small (no torch, no vLLM), so that nothing it guards can take it down. The group ends when the server ends
+or is killed, when the last lease holder is gone, or when SIGTERM asks for it. Should the watchdog itself be killed,
+the server notices and ends the group (see `server`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from sparkllm.backend import lease
+from sparkllm.backend.folder import EngineFolder
+from sparkllm.backend.processes import ProcessRef, end_group
+from sparkllm.backend.start_error import explain_exit
+
+__all__ = ["main"]
+
+_POLL_SECONDS = 0.5
+_GRACE_SECONDS = 3.0
+
+
+def main(argv: list[str]) -> None:
+    """Start the server for the folder `argv[1]` and stay until it has ended."""
+    folder = EngineFolder(Path(argv[1]))
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    with folder.lock():
+        server = subprocess.Popen([sys.executable, "-m", "sparkllm.backend.server", argv[1]])
+        me, child = ProcessRef.of(os.getpid()), ProcessRef.of(server.pid)
+        state = folder.state()
+        folder.write_state(state.to("starting", watchdog=me, server=child))
+    while not _should_end(folder, server, asked):
+        asked.wait(_POLL_SECONDS)
+    # From here on a second SIGTERM, its own included, must not disturb the end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    end_group(me, _GRACE_SECONDS, spare=[me.pid])
+    _clean_up(folder)
+
+
+def _should_end(folder: EngineFolder, server: subprocess.Popen[bytes], asked: threading.Event) -> bool:
+    status = server.poll()
+    # A client writes its lease under the same lock, so none is given an engine that has just decided to end.
+    with folder.lock():
+        state = folder.state()
+        if status is not None and state.phase == "starting":
+            folder.write_state(state.to("failed", error=explain_exit(status, folder.spec.model, folder.log)))
+        elif status is None and not asked.is_set() and lease.drop_dead(folder.leases):
+            return state.phase not in ("starting", "ready")
+        elif state.phase in ("starting", "ready"):
+            folder.write_state(state.to("stopping"))
+    return True
+
+
+def _clean_up(folder: EngineFolder) -> None:
+    with folder.lock():
+        state = folder.state()
+        for path in (folder.socket(state.launch), folder.token):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+        if state.phase != "failed":
+            folder.write_state(state.to("ended"))
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -1,0 +1,21 @@
+package sparkllm.catalyst
+
+import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
+
+/** Where calls are. */
+object Calls {
+  /** The call can be evaluated below its operator: no column of an outer query, no lambda variable. */
+  def extractable(call: LLMCall): Boolean = !call.exists {
+    case _: OuterReference | _: NamedLambdaVariable => true
+    case _ => false
+  }
+
+  def in(e: Expression): Boolean = e.exists { case c: LLMCall => extractable(c); case _ => false }
+
+  /** Every operator, subqueries too, that still holds a call; an LLMEval holds its own by right. */
+  def operators(plan: LogicalPlan): Seq[LogicalPlan] = plan.collect {
+    case p if p.expressions.exists(_.exists(_.isInstanceOf[LLMCall])) && !p.isInstanceOf[LLMEval] => Seq(p)
+    case p => p.expressions.flatMap(_.collect { case s: SubqueryExpression => operators(s.plan) }.flatten)
+  }.flatten
+}

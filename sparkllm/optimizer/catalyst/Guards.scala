@@ -1,0 +1,44 @@
+package sparkllm.catalyst
+
+import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.expressions.aggregate.AggregateExpression
+
+/** A place of a call and the condition under which Spark would read its answer there; None: for every row. */
+case class Occurrence(call: LLMCall, guard: Option[Expression])
+
+/** Finds the calls of an expression, inner ones first, each with its guard.
+  *
+  * `CASE WHEN p THEN llm(a) ELSE llm(b) END` -> llm(a) where p is true, llm(b) where it is not; the same for IF, COALESCE
+  * and the right sides of AND and OR, which Spark skips too. A guard is never NULL. A condition that cannot be evaluated
+  * twice or below the operator (random, a subquery, an aggregate) guards nothing. */
+object Guards {
+  def occurrences(e: Expression): Seq[Occurrence] = walk(e, None)
+
+  private def walk(e: Expression, guard: Option[Expression]): Seq[Occurrence] = e match {
+    case c: LLMCall => c.children.flatMap(walk(_, guard)) :+ Occurrence(c, guard)
+    case If(p, yes, no) => walk(p, guard) ++ walk(yes, and(guard, isTrue(p))) ++ walk(no, and(guard, Not(isTrue(p))))
+    case CaseWhen(branches, other) =>
+      val (found, rest) = branches.foldLeft((Seq.empty[Occurrence], guard)) { case ((seen, g), (p, value)) =>
+        (seen ++ walk(p, g) ++ walk(value, and(g, isTrue(p))), and(g, Not(isTrue(p))))
+      }
+      found ++ other.toSeq.flatMap(walk(_, rest))
+    case Coalesce(values) =>
+      values.foldLeft((Seq.empty[Occurrence], guard)) { case ((seen, g), v) =>
+        (seen ++ walk(v, g), and(g, IsNull(v)))
+      }._1
+    case And(l, r) => walk(l, guard) ++ walk(r, and(guard, Not(EqualNullSafe(l, Literal.FalseLiteral))))
+    case Or(l, r) => walk(l, guard) ++ walk(r, and(guard, Not(isTrue(l))))
+    case other => other.children.flatMap(walk(_, guard))
+  }
+
+  private def isTrue(p: Expression): Expression = EqualNullSafe(p, Literal.TrueLiteral)
+
+  private def and(guard: Option[Expression], p: Expression): Option[Expression] =
+    if (usable(p)) Some(guard.map(And(_, p)).getOrElse(p)) else guard
+
+  private def usable(p: Expression): Boolean = p.deterministic && !p.exists {
+    case _: PlanExpression[_] | _: AggregateExpression | _: WindowExpression | _: Generator => true
+    case _: NamedLambdaVariable | _: OuterReference | _: PythonFuncExpression => true
+    case _ => false
+  }
+}

@@ -1,0 +1,57 @@
+package sparkllm.catalyst
+
+import scala.jdk.CollectionConverters._
+import scala.util.{Failure, Success, Try}
+
+import org.apache.spark.sql.{SparkSession, SparkSessionExtensions}
+
+/** Brings the extension into a session that runs already (a notebook's), to the same plans.
+  *
+  * Spark asks a session's SparkSessionExtensions for optimizer rules and strategies at every query, so extending that
+  * object is enough for them; functions, normalisation and check rules were read when the session began and are set
+  * here. Safe to call again. */
+object Install {
+  /** Returns what could not be installed. */
+  def install(session: SparkSession): java.util.List[String] = {
+    val state = session.sessionState
+    val steps = Seq[(String, () => Unit)](
+      ("optimizer rules", () => extend(session)),
+      ("function llm", () => LLMFunction.register(state.functionRegistry)),
+      ("extraction of calls", () => append(state, "planNormalizationRules", ExtractCalls(late = false))),
+      ("early checks", () => append(state.analyzer, "extendedCheckRules", CheckCalls)),
+      ("last rules", () => SparkLLMExtensions.addLast(session)),
+      ("query reports", () => listen(session)))
+    steps.flatMap { case (name, step) =>
+      Try(step()) match {
+        case Success(_) => None
+        case Failure(e) => Some(s"$name ($e)")
+      }
+    }.asJava
+  }
+
+  private def extend(session: SparkSession): Unit = {
+    val method = session.getClass.getMethods.find(m => m.getName == "extensions" && m.getParameterCount == 0).get
+    new SparkLLMExtensions()(method.invoke(session).asInstanceOf[SparkSessionExtensions])
+  }
+
+  private def listen(session: SparkSession): Unit = {
+    val manager = session.listenerManager
+    // private in Scala, public in the class file
+    val present = manager.getClass.getMethod("listListeners").invoke(manager).asInstanceOf[Array[_]]
+    if (!present.exists(_.isInstanceOf[ReportListener])) manager.register(new ReportListener)
+  }
+
+  /** Appends to a private final Seq: Spark offers no other way once the session has begun. */
+  private def append(owner: AnyRef, name: String, value: Any): Unit = {
+    val classes = Iterator.iterate[Class[_]](owner.getClass)(_.getSuperclass).takeWhile(_ != null)
+    val fields = classes.flatMap(_.getDeclaredFields.iterator).filter(_.getName == name).toSeq
+    if (fields.isEmpty) throw new NoSuchFieldException(s"${owner.getClass.getName}.$name")
+    fields.foreach { field =>
+      field.setAccessible(true)
+      field.get(owner) match {
+        case present: Seq[_] if !present.contains(value) => field.set(owner, present :+ value)
+        case _ =>
+      }
+    }
+  }
+}

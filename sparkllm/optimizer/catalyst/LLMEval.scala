@@ -1,0 +1,31 @@
+package sparkllm.catalyst
+
+import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, UnaryNode}
+
+/** Evaluates one call for every row of its child and appends the answer as `result`.
+  *
+  * Rows keep their number and multiplicity. Rows whose `guard` is not true get NULL and cost nothing: nobody reads their
+  * answer (the other branches of a CASE). Not deterministic: Spark may then neither copy nor re-order the node (a CTE is
+  * not inlined), while the call itself stays legal in GROUP BY. */
+case class LLMEval(call: LLMCall, guard: Option[Expression], result: Attribute, child: LogicalPlan) extends UnaryNode {
+  override def output: Seq[Attribute] = child.output :+ result
+  override def producedAttributes: AttributeSet = AttributeSet(result)
+  override lazy val deterministic: Boolean = false
+  override def maxRows: Option[Long] = child.maxRows
+  override def maxRowsPerPartition: Option[Long] = child.maxRowsPerPartition
+  override def simpleString(maxFields: Int): String = LLMEval.describe(nodeName, call, guard, result)
+  override protected def withNewChildInternal(newChild: LogicalPlan): LLMEval = copy(child = newChild)
+}
+
+object LLMEval {
+  /** A free result column. */
+  def result(): Attribute = AttributeReference("llm", org.apache.spark.sql.types.StringType, nullable = true)()
+
+  def describe(name: String, call: LLMCall, guard: Option[Expression], result: Attribute): String = {
+    val fields = call.spec.fields.zip(call.fields).map { case (n, e) => s"$n=$e" }.mkString("[", ", ", "]")
+    val model = call.spec.model.getOrElse(Setting("spark.sparkllm.model", "demo"))
+    val only = guard.map(g => s", only where $g").getOrElse("")
+    s"$name $call AS $result, fields: $fields, model: $model$only"
+  }
+}

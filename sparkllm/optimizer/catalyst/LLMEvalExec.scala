@@ -1,0 +1,79 @@
+package sparkllm.catalyst
+
+import org.apache.spark.rdd.RDD
+import org.apache.spark.sql.catalyst.InternalRow
+import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.plans.physical.Partitioning
+import org.apache.spark.sql.execution.{SparkPlan, UnaryExecNode}
+import org.apache.spark.sql.execution.metric.{SQLMetric, SQLMetrics}
+import org.apache.spark.sql.types.StructType
+
+/** Takes the answer out of what Python returned (`raw`) and adds its counters to the metrics of the Spark UI. */
+case class LLMEvalExec(call: LLMCall, guard: Option[Expression], result: Attribute, raw: Attribute, child: SparkPlan)
+    extends UnaryExecNode {
+
+  private def kept: Seq[Attribute] = child.output.filterNot(_.exprId == raw.exprId)
+
+  override def output: Seq[Attribute] = kept :+ result
+  override def producedAttributes: AttributeSet = AttributeSet(result)
+  // the Arrow node in between keeps rows where they are but does not say so; without this, Spark would shuffle again
+  override def outputPartitioning: Partitioning = child.children.head.outputPartitioning
+  override def outputOrdering: Seq[SortOrder] = child.children.head.outputOrdering
+
+  override lazy val metrics: Map[String, SQLMetric] = LLMEvalExec.counters.map { case (key, _, name) =>
+    key -> SQLMetrics.createMetric(sparkContext, name)
+  }.toMap
+
+  override protected def doExecute(): RDD[InternalRow] = {
+    val input = child.output
+    val counted = LLMEvalExec.counters.flatMap { case (key, field, _) =>
+      field.flatMap(f => position(f).map(i => (i, longMetric(key))))
+    }
+    val reasons = LLMEvalExec.reasons.map(code => code -> longMetric(code)).toMap
+    val (rows, at, value, error) = (longMetric("rows"), input.indexWhere(_.exprId == raw.exprId), position("value"),
+      position("error"))
+    val width = raw.dataType.asInstanceOf[StructType].length
+    val answer = GetStructField(raw, value.get)
+    val (columns, condition) = (kept :+ answer, guard)
+    child.execute().mapPartitions { in =>
+      val project = UnsafeProjection.create(columns, input)
+      val asked = condition.map(g => Predicate.create(g, input))
+      in.map { row =>
+        val counters = row.getStruct(at, width)
+        if (counters != null) counted.foreach { case (i, metric) => if (!counters.isNullAt(i)) metric.add(counters.getInt(i)) }
+        if (asked.forall(_.eval(row))) {
+          rows.add(1)
+          if (counters != null) error.filterNot(counters.isNullAt).foreach { i =>
+            reasons.get(counters.getUTF8String(i).toString).foreach(_.add(1))
+          }
+        }
+        project(row)
+      }
+    }
+  }
+
+  private def position(field: String): Option[Int] = raw.dataType match {
+    case s: StructType => Some(s.fieldNames.indexOf(field)).filter(_ >= 0)
+    case _ => None
+  }
+
+  override def simpleString(maxFields: Int): String = LLMEval.describe(nodeName, call, guard, result)
+  override protected def withNewChildInternal(newChild: SparkPlan): LLMEvalExec = copy(child = newChild)
+}
+
+object LLMEvalExec {
+  val reasons: Seq[String] = Seq("null_fields", "too_long", "engine_error")
+
+  /** Key of the report, field of Python's struct that feeds it (none: counted here), name in the Spark UI. */
+  val counters: Seq[(String, Option[String], String)] = Seq(
+    ("rows", None, "rows entering LLMEval"),
+    ("distinct", Some("distinct"), "distinct prompts"),
+    ("requests", Some("requests"), "requests sent to vLLM"),
+    ("prompt_tokens", Some("prompt_tokens"), "prompt tokens"),
+    ("cached_tokens", Some("cached_tokens"), "cached prompt tokens"),
+    ("output_tokens", Some("output_tokens"), "output tokens"),
+    ("start_ms", Some("start_ms"), "engine start (ms)"),
+    ("null_fields", None, "NULL: all fields null"),
+    ("too_long", None, "NULL: prompt too long"),
+    ("engine_error", None, "NULL: engine error"))
+}

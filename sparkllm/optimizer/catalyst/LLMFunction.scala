@@ -1,0 +1,93 @@
+package sparkllm.catalyst
+
+import org.apache.spark.sql.catalyst.FunctionIdentifier
+import org.apache.spark.sql.catalyst.analysis.{FunctionRegistry, UnresolvedAttribute}
+import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.util.ArrayData
+import org.apache.spark.sql.types.{ArrayType, StringType}
+
+/** The SQL function `llm(prompt or task, field..., labels => array(...), model => '...')`. */
+object LLMFunction {
+  val identifier: FunctionIdentifier = FunctionIdentifier("llm")
+  val info: ExpressionInfo = new ExpressionInfo(classOf[LLMCall].getName, null, "llm")
+
+  val builder: Seq[Expression] => Expression = build
+
+  /** For a session that has begun. Spark 4.3 qualifies names (builtin, session), earlier ones do not: do as `upper` does. */
+  def register(registry: FunctionRegistry): Unit = {
+    val like = registry.listFunction().find(_.funcName == "upper").get
+    registry.registerFunction(like.copy(funcName = identifier.funcName), info, builder)
+  }
+
+  private val usage = "write llm('classify', review) or llm('Which taste does {review} praise?')"
+  private val oneWord = "[A-Za-z_][A-Za-z0-9_-]*"
+  private val options = Seq("labels", "model")
+
+  private def build(arguments: Seq[Expression]): Expression = {
+    val named = arguments.collect { case NamedArgumentExpression(key, value) => (key.toLowerCase, value) }
+    val positional = arguments.filterNot(_.isInstanceOf[NamedArgumentExpression])
+    checkOptions(named.map(_._1))
+    if (positional.isEmpty) throw new CallError(s"llm() expects a prompt or a task name first, got nothing; $usage")
+    val text = constant(positional.head, "its first argument, a prompt or a task name,")
+    val isTask = text.matches(oneWord)
+    if (isTask) checkTask(text, positional.tail)
+    val passed = FieldNames(positional.tail)
+    val missing = if (isTask) Nil else Template.placeholders(text).filterNot(passed.map(_._1).contains)
+    val implied = missing.map(name => (name, UnresolvedAttribute(name.split('.').toSeq)))
+    val all = passed ++ implied
+    val spec = LLMSpec(
+      task = Some(text).filter(_ => isTask),
+      prompt = Some(text).filterNot(_ => isTask),
+      fields = all.map(_._1),
+      labels = named.find(_._1 == "labels").map(o => labels(o._2)).getOrElse(Nil),
+      model = named.find(_._1 == "model").map(o => constant(o._2, "model")))
+    LLMCall(spec, all.map(_._2), implied.size)
+  }
+
+  private def checkOptions(names: Seq[String]): Unit = {
+    names.find(!options.contains(_)).foreach { name =>
+      throw new CallError(s"llm() has no argument '$name'${Nearest(name, options)} Fields are given without names.")
+    }
+    names.diff(names.distinct).headOption.foreach { name =>
+      throw new CallError(s"llm() got '$name' twice; give it once")
+    }
+  }
+
+  private def checkTask(name: String, fields: Seq[Expression]): Unit = {
+    if (!Tasks.names.contains(name)) {
+      val near = Nearest(name, Tasks.names)
+      throw new CallError(s"llm() knows no task '$name'$near A prompt of your own has more than one word.")
+    }
+    if (fields.isEmpty) {
+      throw new CallError(s"llm('$name') expects at least one field, got none; write llm('$name', review) or llm('$name', *)")
+    }
+  }
+
+  private def constant(e: Expression, what: String): String = {
+    def found = if (e.resolved && e.foldable) s"a ${e.dataType.sql} constant" else s"${e.sql}, which is no constant"
+    if (!e.resolved || !e.foldable || !e.dataType.isInstanceOf[StringType]) {
+      throw new CallError(s"llm() expects $what to be a constant STRING, got $found; $usage")
+    }
+    val value = e.eval()
+    if (value == null) throw new CallError(s"llm() expects $what to be a constant STRING, got NULL; $usage")
+    if (value.toString.trim.isEmpty) throw new CallError(s"llm() expects $what to hold text, got an empty STRING; $usage")
+    value.toString
+  }
+
+  private def labels(e: Expression): Seq[String] = {
+    def wrong(found: String) = new CallError(
+      s"llm() expects labels to be a constant array of at least 2 different, non-empty strings, got $found; " +
+        "write labels => array('yes', 'no')")
+    if (!e.resolved || !e.foldable) throw wrong(s"${e.sql}, which is no constant")
+    val texts = (e.dataType, e.eval()) match {
+      case (ArrayType(_: StringType, _), array: ArrayData) => array.toSeq[Any](StringType)
+      case (_, null) => throw wrong("NULL")
+      case (other, _) => throw wrong(s"a ${other.sql}")
+    }
+    val names = texts.map(t => if (t == null) throw wrong("a NULL label") else t.toString)
+    if (names.exists(_.trim.isEmpty)) throw wrong("an empty label")
+    names.diff(names.distinct).headOption.foreach(n => throw wrong(s"'$n' twice"))
+    if (names.size < 2) throw wrong(s"${names.size}")
+    names
+  }
+}

@@ -1,0 +1,30 @@
+package sparkllm.catalyst
+
+import com.fasterxml.jackson.databind.ObjectMapper
+
+/** What a call asks for, without its field expressions: what sparkllm/calls.py reads as JSON. */
+case class LLMSpec(
+    task: Option[String],
+    prompt: Option[String],
+    fields: Seq[String],
+    labels: Seq[String],
+    model: Option[String]) {
+
+  def text: String = task.orElse(prompt).get
+
+  def json: String = {
+    val node = LLMSpec.mapper.createObjectNode()
+    node.put("task", task.orNull)
+    node.put("prompt", prompt.orNull)
+    val names = node.putArray("fields")
+    fields.foreach(name => names.add(name))
+    val choices = node.putArray("labels")
+    labels.foreach(label => choices.add(label))
+    node.put("model", model.orNull)
+    node.toString
+  }
+}
+
+object LLMSpec {
+  private[catalyst] val mapper = new ObjectMapper()
+}

@@ -1,0 +1,33 @@
+package sparkllm.catalyst
+
+import org.apache.spark.sql.catalyst.plans.logical._
+import org.apache.spark.sql.catalyst.rules.Rule
+
+/** A global sort samples its input before it reads it, which would run the calls below twice: an exchange between them
+  * keeps the answers.
+  *
+  * `Sort [c] <- LLMEval r` -> `Sort [c] <- RebalancePartitions <- LLMEval r`. A sort under a limit is top-k and samples
+  * nothing; above an aggregate there is an exchange already. */
+object ShareBelowSort extends Rule[LogicalPlan] {
+  override def apply(plan: LogicalPlan): LogicalPlan = rewrite(plan, underLimit = false)
+
+  private def rewrite(plan: LogicalPlan, underLimit: Boolean): LogicalPlan = plan match {
+    case s: Sort if s.global && !underLimit && asks(s.child) => s.copy(child = shared(rewrite(s.child, false)))
+    case r: RepartitionByExpression if ranges(r) && asks(r.child) => r.copy(child = shared(rewrite(r.child, false)))
+    case l @ (_: GlobalLimit | _: LocalLimit) => l.mapChildren(rewrite(_, underLimit = true))
+    case p: Project => p.mapChildren(rewrite(_, underLimit))
+    case other => other.mapChildren(rewrite(_, underLimit = false))
+  }
+
+  private def shared(child: LogicalPlan): LogicalPlan = RebalancePartitions(Nil, child)
+
+  private def ranges(r: RepartitionByExpression): Boolean =
+    r.partitionExpressions.exists(_.isInstanceOf[org.apache.spark.sql.catalyst.expressions.SortOrder])
+
+  /** There is a call below that no exchange separates from here. */
+  private def asks(plan: LogicalPlan): Boolean = plan match {
+    case _: LLMEval => !plan.maxRows.exists(_ <= 1)
+    case _: Aggregate | _: RepartitionOperation | _: RebalancePartitions | _: GlobalLimit => false
+    case other => other.children.exists(asks)
+  }
+}

@@ -1,0 +1,47 @@
+package sparkllm.catalyst
+
+import java.util.{Collections, WeakHashMap}
+
+import org.apache.spark.sql.{SparkSession, SparkSessionExtensions}
+import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
+import org.apache.spark.sql.catalyst.rules.Rule
+
+/** What `spark.sql.extensions=sparkllm.catalyst.SparkLLMExtensions` adds to a session. */
+class SparkLLMExtensions extends (SparkSessionExtensions => Unit) {
+  override def apply(extensions: SparkSessionExtensions): Unit = if (SparkLLMExtensions.extended.add(extensions)) {
+    extensions.injectFunction((LLMFunction.identifier, LLMFunction.info, LLMFunction.builder))
+    extensions.injectCheckRule(_ => CheckCalls)
+    extensions.injectPlanNormalizationRule(_ => ExtractCalls(late = false))
+    SparkLLMExtensions.rules.foreach(rule => extensions.injectOptimizerRule { session =>
+      SparkLLMExtensions.addLast(session)
+      rule
+    })
+    extensions.injectPlannerStrategy(session => LLMStrategy(session))
+  }
+}
+
+object SparkLLMExtensions {
+  /** In this order, to a fixed point, among Spark's own rules. */
+  val rules: Seq[Rule[LogicalPlan]] = Seq(
+    PruneUnused, // first: a call that nobody reads should hold up nothing
+    PullAboveWindow, // before the filters, which then go below the call that it has moved up
+    PushFilters, // before the limits: a limit must not pass a filter that stands above its call
+    PushLimits)
+
+  /** After everything else: Spark has turned subqueries into joins, and knows which sorts are top-k. */
+  val lastRules: Seq[Rule[LogicalPlan]] = Seq(
+    ExtractCalls(late = true), // calls over an outer query's columns, which have just become ordinary ones
+    PushFilters, // for those
+    ShareBelowSort) // last: it looks at what ended up below a sort
+
+  private[catalyst] val extended = Collections.newSetFromMap(new WeakHashMap[SparkSessionExtensions, java.lang.Boolean]())
+
+  /** No injection point comes after the subquery rewrite, but the experimental rules do. */
+  private[catalyst] def addLast(session: SparkSession): Unit = {
+    val methods = session.sessionState.experimentalMethods
+    methods.synchronized {
+      val missing = lastRules.filterNot(methods.extraOptimizations.contains)
+      if (missing.nonEmpty) methods.extraOptimizations = methods.extraOptimizations ++ missing
+    }
+  }
+}

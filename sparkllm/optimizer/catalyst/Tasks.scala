@@ -1,0 +1,15 @@
+package sparkllm.catalyst
+
+import scala.jdk.CollectionConverters._
+
+/** The named tasks, from the same tasks.json that Python reads: jar.py packs it into the jar. */
+object Tasks {
+  private val resource = "/sparkllm/tasks.json"
+
+  lazy val names: Seq[String] = {
+    val stream = getClass.getResourceAsStream(resource)
+    require(stream != null, s"$resource is missing from the sparkllm jar; build it with sparkllm.optimizer.jar.build_jar()")
+    try LLMSpec.mapper.readTree(stream).fieldNames().asScala.toSeq.sorted
+    finally stream.close()
+  }
+}

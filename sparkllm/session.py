@@ -1,0 +1,172 @@
+"""session() and register(): `llm(...)` as SQL, on a new or a running Spark session."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from pyspark import SparkConf, SparkContext
+from pyspark.sql import SparkSession
+
+from sparkllm.config import PREFIX, LLMConfig
+from sparkllm.errors import ConfigError, JavaError, SparkLLMError
+from sparkllm.optimizer.jar import build_jar, find_java
+
+__all__ = ["last_reports", "register", "session"]
+
+_PACKAGE = "sparkllm.catalyst"
+_EXTENSION = f"{_PACKAGE}.SparkLLMExtensions"
+_FUNCTION = "__llm_eval"
+_REPORT_WAIT_MS = 10_000
+
+
+def session(model: str | None = None, *, master: str = "", app_name: str = "", **conf: Any) -> SparkSession:
+    """A Spark session in which `SELECT llm('classify', review) FROM t` works.
+
+    Args:
+        model: path or Hugging Face id; None takes `spark.sparkllm.model`, else the small one that is shipped.
+        master: Spark master; empty takes the one Spark is configured with, else `local[*]`.
+        app_name: name of the application.
+        **conf: settings of LLMConfig (`max_tokens=8`) and Spark's own (`**{"spark.sql.shuffle.partitions": 8}`).
+
+    Raises:
+        ConfigError: an unknown or misspelt setting.
+        JavaError: no Java, or the Catalyst extension does not compile.
+    """
+    options, spark_conf = _split(conf)
+    if model is not None:
+        options["model"] = model
+    settings = _settings(options, spark_conf)
+    find_java()
+    builder: Any = SparkSession.builder
+    if SparkContext._active_spark_context is None and not SparkSession.getActiveSession():
+        # Spark's default is the first python3 on PATH, which may lack sparkllm; a cluster has a Python of its own
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        for key, value in _static_conf(master, app_name, spark_conf).items():
+            builder = builder.config(key, value)
+    for key, value in {**spark_conf, **settings}.items():
+        if key not in ("spark.jars", "spark.sql.extensions"):
+            builder = builder.config(key, value)
+    return register(builder.getOrCreate(), **options)
+
+
+def register(spark: SparkSession, model: str | None = None, *, _function: Any = None, **options: Any) -> SparkSession:
+    """Bring `llm(...)` into a session that runs already; safe to call again, with other settings too.
+
+    Args:
+        spark: the session.
+        model: path or Hugging Face id; None leaves the session's.
+        **options: settings of LLMConfig.
+
+    Raises:
+        ConfigError: an unknown or misspelt setting.
+        JavaError: the Catalyst extension could not be compiled or loaded.
+    """
+    if model is not None:
+        options["model"] = model
+    for key, value in _settings(options, _sparkllm_conf(spark)).items():
+        spark.conf.set(key, value)
+    missing = list(_load(spark, f"{_PACKAGE}.Install").install(_jvm_session(spark)))
+    if missing:
+        warnings.warn(f"sparkllm could not install: {'; '.join(missing)}; start the session with "
+                      f"sparkllm.session() or spark.sql.extensions={_EXTENSION}", stacklevel=2)
+    spark.udf.register(_FUNCTION, _function if _function is not None else _llm_eval())
+    return spark
+
+
+def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:
+    """JSON of the last `n` queries of this driver that asked a model, oldest first; at most 100 are kept.
+
+    `spark` may be left out where a session is active.
+
+    Each is {"query", "seconds", "succeeded", "error", "calls": [{"call", "rows", "distinct", "requests",
+    "prompt_tokens", "cached_tokens", "output_tokens", "start_ms", "null_fields", "too_long", "engine_error"}]}.
+    """
+    spark = spark or SparkSession.getActiveSession() or SparkSession._instantiatedSession
+    if spark is None:
+        raise SparkLLMError("there is no Spark session; call sparkllm.session() first")
+    reports = _load(spark, f"{_PACKAGE}.Reports")
+    _jvm_session(spark).sparkContext().listenerBus().waitUntilEmpty(_REPORT_WAIT_MS)
+    return [str(text) for text in reports.last(n)]
+
+
+def _llm_eval() -> Callable[..., Any]:
+    from sparkllm.udf.arrow import llm_eval  # late: its imports are those of a worker
+
+    return llm_eval
+
+
+def _split(conf: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Options of LLMConfig, and Spark's own keys."""
+    spark_conf = {k: _text(v) for k, v in conf.items() if k.startswith("spark.")}
+    options = {k: v for k, v in conf.items() if k not in spark_conf}
+    known = [f.name for f in fields(LLMConfig)] + ["master", "app_name"]
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+            raise ConfigError(f"unknown option {name!r}; {hint} (Spark's own keys begin with 'spark.')")
+    return options, spark_conf
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _settings(options: Mapping[str, Any], conf: Mapping[str, str]) -> dict[str, str]:
+    """The spark.sparkllm.* entries to set: those of `conf`, checked, and under them every option that was given."""
+    LLMConfig.from_spark(conf)
+    given = LLMConfig.from_options(options)
+    names = {name: key for key, name in LLMConfig.spark_keys().items()}
+    # an option that was given counts even where it equals the default: it may undo an earlier one
+    return {names[name]: _text(getattr(given, name)) for name in options}
+
+
+def _sparkllm_conf(spark: SparkSession) -> dict[str, str]:
+    return {k: v for k, v in spark.conf.getAll.items() if k.startswith(PREFIX)}
+
+
+def _static_conf(master: str, app_name: str, conf: Mapping[str, str]) -> dict[str, str]:
+    """What a session can take only when it begins: jar, extension, master and name."""
+    configured = SparkConf()  # spark-submit's and spark-defaults.conf's
+    out = {}
+    for key, value in (("spark.jars", str(build_jar())), ("spark.sql.extensions", _EXTENSION)):
+        own = conf.get(key) or configured.get(key, "") or ""
+        out[key] = own if value in own.split(",") else ",".join(filter(None, [own, value]))
+    if master or not (conf.get("spark.master") or configured.get("spark.master") or "MASTER" in os.environ):
+        out["spark.master"] = master or "local[*]"
+    if app_name:
+        out["spark.app.name"] = app_name
+    return out
+
+
+def _jvm_session(spark: SparkSession) -> Any:
+    try:
+        return spark._jsparkSession
+    except AttributeError:
+        raise JavaError(
+            "this is a Spark Connect session, where no jar can be loaded from the client; start the server with "
+            f"spark.sql.extensions={_EXTENSION}, or use the SQL rewrite (sparkllm.optimizer.rewrite)"
+        ) from None
+
+
+def _load(spark: SparkSession, name: str) -> Any:
+    """A Scala object of the jar, as the session's class loader knows it; adds the jar where it is not there yet."""
+    try:
+        return _scala_object(spark, name)
+    except Exception:  # py4j wraps ClassNotFoundException
+        spark.sql(f"ADD JAR '{build_jar()}'").collect()
+    try:
+        return _scala_object(spark, name)
+    except Exception as error:
+        raise JavaError(f"Spark {spark.version} took the jar but cannot load {name}: {error}") from error
+
+
+def _scala_object(spark: SparkSession, name: str) -> Any:
+    loader = _jvm_session(spark).sharedState().jarClassLoader()
+    return loader.loadClass(name + "$").getField("MODULE$").get(None)

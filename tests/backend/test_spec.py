@@ -1,0 +1,85 @@
+"""What makes an engine the same engine, and what is refused before any process starts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sparkllm.backend.engine import EngineSpec, Sampling
+from sparkllm.config import LLMConfig
+from sparkllm.errors import ConfigError, EngineStartError
+
+
+def a_model(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+def test_the_same_settings_give_the_same_engine() -> None:
+    one, two = (EngineSpec.of(LLMConfig(window_rows=rows), None, "app") for rows in (8, 16))
+    assert one.key == two.key
+    assert EngineSpec.from_json(one.to_json()) == one
+
+
+@pytest.mark.parametrize("changed", [{"max_model_len": 64}, {"dtype": "float32"}, {"engine_options": '{"seed": 1}'}])
+def test_a_setting_of_the_engine_gives_another_engine(changed: dict[str, str]) -> None:
+    assert EngineSpec.of(LLMConfig(**changed), None, "app").key != EngineSpec.of(LLMConfig(), None, "app").key  # type: ignore[arg-type]
+
+
+def test_each_application_has_its_own_engine() -> None:
+    assert EngineSpec.of(LLMConfig(), None, "a").key != EngineSpec.of(LLMConfig(), None, "b").key
+
+
+def test_a_changed_file_of_the_model_gives_another_engine(tmp_path: Path) -> None:
+    model = a_model(tmp_path / "m")
+    before = EngineSpec.of(LLMConfig(), str(model), "app")
+    (model / "model.safetensors").write_bytes(b"weights")
+    assert EngineSpec.of(LLMConfig(), str(model), "app").key != before.key
+
+
+def test_a_hub_id_is_kept_and_a_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_model(tmp_path / "m")
+    monkeypatch.chdir(tmp_path)
+    assert EngineSpec.of(LLMConfig(), "Qwen/Qwen3-0.6B", "app").model == "Qwen/Qwen3-0.6B"
+    assert EngineSpec.of(LLMConfig(), "./m", "app").model == str(tmp_path / "m")
+    assert Path(EngineSpec.of(LLMConfig(), "demo", "app").model, "config.json").is_file()
+
+
+@pytest.mark.parametrize("path", ["/no/such/model", "./no-such-model", "~/no-such-model", "a/b/c"])
+def test_a_path_that_is_not_there_is_refused_at_once(path: str) -> None:
+    with pytest.raises(EngineStartError, match=r"expected a folder with a model.*found nothing"):
+        EngineSpec.of(LLMConfig(), path, "app")
+
+
+def test_a_folder_without_a_model_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(EngineStartError, match=r"found a folder without config\.json"):
+        EngineSpec.of(LLMConfig(), str(tmp_path), "app")
+
+
+def test_a_chat_template_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "chat.jinja").write_text("{{ messages }}")
+    from_file = EngineSpec.of(LLMConfig(chat_template=str(tmp_path / "chat.jinja")), None, "app")
+    assert from_file == EngineSpec.of(LLMConfig(chat_template="{{ messages }}"), None, "app")
+    with pytest.raises(EngineStartError, match="chatTemplate"):
+        EngineSpec.of(LLMConfig(chat_template=str(tmp_path / "none.jinja")), None, "app")
+
+
+@pytest.mark.parametrize("options", ["{", "[]", "3"])
+def test_engine_options_that_are_no_object_are_refused(options: str) -> None:
+    with pytest.raises(ConfigError, match="engineOptions"):
+        EngineSpec.of(LLMConfig(engine_options=options), None, "app")
+
+
+def test_sampling_survives_the_wire() -> None:
+    sampling = Sampling(5, 0.5, 7, ("a", "b"))
+    assert Sampling.from_json(sampling.to_json()) == sampling
+
+
+def test_the_fingerprint_does_not_depend_on_the_working_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    here = EngineSpec.of(LLMConfig(), None, "app").key
+    monkeypatch.chdir(tmp_path)
+    assert EngineSpec.of(LLMConfig(), None, "app").key == here
+    assert os.getcwd() == str(tmp_path)

@@ -1,0 +1,51 @@
+"""One Spark session and one engine for the whole run: starting either takes longer than most tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+import sparkllm
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a model hub
+
+
+@pytest.fixture(scope="session")
+def runtime_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A folder of this run's own, so that no engine of another run is found or stopped."""
+    folder = tmp_path_factory.mktemp("engines")
+    folder.chmod(0o700)
+    yield str(folder)
+    sparkllm.stop(config=sparkllm.LLMConfig(runtime_dir=str(folder)))
+
+
+@pytest.fixture(scope="session")
+def spark(runtime_dir: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A session with the demo model; its engine starts with the first query that calls it."""
+    session = sparkllm.session(
+        model="demo",
+        master="local[2]",
+        runtime_dir=runtime_dir,
+        kv_cache_gib=1,
+        **{
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+        },
+    )
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of the public tables, where there is one."""
+    folder = Path(os.environ.get("SPARKLLM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not (folder / "beer.csv").exists():
+        pytest.skip("set SPARKLLM_DATA to a folder with beer.csv and airline_tweets.csv")
+    return folder

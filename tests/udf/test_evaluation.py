@@ -1,0 +1,161 @@
+"""The core loop's own logic, with an engine that answers at once and remembers what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import resources
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+
+from sparkllm.config import LLMConfig
+from sparkllm.errors import RowError
+from sparkllm.udf import arrow
+from sparkllm.udf.evaluation import RESULT
+from sparkllm.udf.task import Task
+
+CLASSIFY = '{"task": "classify", "prompt": null, "fields": ["review"], "labels": null, "model": null}'
+FREE = '{"task": null, "prompt": "Is it good?", "fields": ["a", "b"], "labels": null, "model": null}'
+CONSTANT = '{"task": null, "prompt": "Say hello.", "fields": [], "labels": null, "model": null}'
+
+
+class Engine:
+    """Answers every prompt with the same text; keeps the prompts."""
+
+    def __init__(self, text: str | None = "neutral", context: int = 2048) -> None:
+        model = resources.files("sparkllm").joinpath("demo", "model", "tokenizer.json")
+        self.info = SimpleNamespace(
+            tokenizer_json=model.read_text(encoding="utf-8"), chat_prefix="", chat_suffix="", max_model_len=context
+        )
+        self.text = text
+        self.asked: list[list[int]] = []
+        self.cancelled = 0
+        self.agreed: dict[str, str] = {}
+
+    def agree(self, key: str, proposal: str) -> str:
+        return self.agreed.setdefault(key, proposal)
+
+    def take_started_seconds(self) -> float:
+        return 0.0
+
+    def submit(self, ids: pa.ListArray, sampling: object) -> Engine:
+        self.asked += ids.to_pylist()
+        self.last = len(ids)
+        return SimpleNamespace(result=lambda n=len(ids): self.answers(n), cancel=self.cancel)  # type: ignore[return-value]
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+    def answers(self, n: int) -> pa.RecordBatch:
+        error = None if self.text is not None else "no answer"
+        counts = pa.array([1] * n, type=pa.int32())
+        texts, errors = pa.array([self.text] * n, type=pa.string()), pa.array([error] * n, type=pa.string())
+        names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens"]
+        return pa.RecordBatch.from_arrays([texts, errors, counts, counts, counts], names=names)
+
+
+def batches(call: str, *columns: list, size: int = 1000) -> Iterator[tuple[pa.Array, pa.StructArray]]:
+    arrays = [pa.array(column, type=pa.string()) for column in columns]
+    whole = pa.StructArray.from_arrays(arrays, names=[f"f{i}" for i in range(len(arrays))])
+    for start in range(0, len(whole), size):
+        part = whole.slice(start, size)
+        yield pa.array([call] * len(part)), part
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    fake = Engine()
+    monkeypatch.setattr(arrow, "connect", lambda config, model, application: fake)
+    return fake
+
+
+def run(source: Iterator, **options: object) -> list[dict]:
+    task = Task(LLMConfig.from_options(options), "app", "1")
+    out = list(arrow.evaluate(source, task))
+    return [row for array in out for row in array.cast(RESULT).to_pylist()]
+
+
+def test_equal_prompts_are_asked_once_across_windows(engine: Engine) -> None:
+    rows = run(batches(CLASSIFY, ["x", "y"] * 50, size=7), window_rows=5, max_window_rows=9)
+    assert (len(rows), len(engine.asked)) == (100, 2)
+    assert (sum(r["distinct"] for r in rows), sum(r["requests"] for r in rows)) == (2, 2)
+    assert {r["value"] for r in rows} == {"neutral"}
+
+
+def test_without_dedup_every_row_is_asked(engine: Engine) -> None:
+    run(batches(CLASSIFY, ["x"] * 10), optimizer_dedup=False)
+    assert len(engine.asked) == 10
+
+
+def test_sampled_answers_are_not_shared(engine: Engine) -> None:
+    run(batches(CLASSIFY, ["x"] * 10), temperature=1.0)
+    assert len(engine.asked) == 10
+
+
+def test_rows_of_nulls_are_not_asked(engine: Engine) -> None:
+    rows = run(batches(FREE, [None, "x", None], [None, None, "y"]))
+    assert [r["error"] for r in rows] == ["null_fields", None, None]
+    assert len(engine.asked) == 2
+
+
+def test_a_call_without_fields_is_asked_once(engine: Engine) -> None:
+    rows = run(batches(CONSTANT, [None] * 20))
+    assert (len(engine.asked), {r["value"] for r in rows}) == (1, {"neutral"})
+
+
+def test_a_prompt_that_is_too_long_is_not_sent(engine: Engine) -> None:
+    engine.info.max_model_len = 64
+    rows = run(batches(CLASSIFY, ["short", "long " * 100]))
+    assert [r["error"] for r in rows] == [None, "too_long"]
+    assert len(engine.asked) == 1
+
+
+def test_a_failed_prompt_is_tried_again_in_a_later_window(engine: Engine) -> None:
+    engine.text = None
+    rows = run(batches(CLASSIFY, ["x"] * 12), window_rows=2, max_window_rows=2)
+    assert {r["error"] for r in rows} == {"engine_error"}
+    assert 1 < len(engine.asked) <= 6
+
+
+def test_an_answer_that_is_no_label_is_an_error(engine: Engine) -> None:
+    engine.text = "maybe"
+    assert run(batches(CLASSIFY, ["x"]))[0]["error"] == "engine_error"
+
+
+def test_fail_on_error_raises_with_the_reason(engine: Engine) -> None:
+    engine.info.max_model_len = 64
+    with pytest.raises(RowError, match="tokens, the model takes"):
+        run(batches(CLASSIFY, ["long " * 100]), fail_on_error=True)
+
+
+def test_what_a_limit_leaves_unread_is_cancelled(engine: Engine) -> None:
+    task = Task(LLMConfig(window_rows=2, max_window_rows=2), "app", "1")
+    answers = arrow.evaluate(batches(CLASSIFY, [f"r{i}" for i in range(100)]), task)
+    next(answers)
+    answers.close()  # type: ignore[attr-defined]
+    assert engine.cancelled == 1
+    assert len(engine.asked) == 4  # two windows were under way, no more
+
+
+def test_rows_that_share_a_prefix_are_sent_one_after_the_other(engine: Engine) -> None:
+    long = ["an expensive long value"] * 2 + ["some other long value"] * 2
+    run(batches(FREE, ["1", "2", "3", "4"], [long[0], long[2], long[1], long[3]]))
+
+    def shared(a: list[int], b: list[int]) -> int:
+        return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+    first, second, third, fourth = engine.asked
+    assert min(shared(first, second), shared(third, fourth)) > shared(second, third)
+
+
+def test_all_tasks_of_a_query_use_the_field_order_of_the_first(engine: Engine) -> None:
+    run(batches(FREE, ["1", "2", "3"], ["long long long"] * 3))
+    run(batches(FREE, ["long long long"] * 3, ["1", "2", "3"]))
+    assert list(engine.agreed.values()) == ["1,0"]
+
+
+def test_no_rows_need_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow, "connect", lambda *_: pytest.fail("an engine was started for an empty table"))
+    assert run(iter([])) == []
+    assert run(batches(CLASSIFY, [])) == []
