@@ -54,7 +54,7 @@ java:
 	fi
 
 # Torch's CPU build first: PyPI's torch for Linux brings CUDA, some gigabytes. Where the index cannot be reached, pip goes
-# on with the sources it has: a local wheel, or else PyPI's torch, which works too.
+# on with the sources it has: a local wheel, or else PyPI's larger torch.
 # torchvision, torchaudio and torchcodec are removed: PyPI's builds break `import vllm` beside a CPU torch; text needs none.
 $(STAMP): pyproject.toml .ci/constraints.txt
 	@test -n "$(PYTHON)" || { echo "sparkllm's pins are for Python 3.11: install python3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }

@@ -17,6 +17,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pyspark
 from pyspark.sql import SparkSession
@@ -45,7 +46,12 @@ def main() -> int:
         good &= result["unanswered"] == 0 and result["unequal"] == 0
         results.append(result)
     if args.json:
-        record = {"command": " ".join(["python", *sys.argv]), "machine": machine(), "model": args.model, "jobs": results}
+        record = {
+            "command": " ".join(["python", *sys.argv]),
+            "machine": machine(),
+            "model": args.model,
+            "jobs": results,
+        }
         Path(args.json).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     spark.stop()
     sparkllm.stop()
@@ -69,7 +75,7 @@ def run(spark: SparkSession, path: Path, call: str, rows: int) -> dict:
     table = table.limit(rows) if rows else table
     table.createOrReplaceTempView("t")
     started = time.perf_counter()
-    answers = spark.sql(f"SELECT *, {call} AS answer FROM t").toPandas()
+    answers: Any = spark.sql(f"SELECT *, {call} AS answer FROM t").toPandas()
     seconds = time.perf_counter() - started
     report = sparkllm.last_report(spark)
     fields = list(report.calls[0].call.fields)
@@ -79,7 +85,14 @@ def run(spark: SparkSession, path: Path, call: str, rows: int) -> dict:
     print(f"\n{path.name}: {call}\n{report}\nanswers: {answers['answer'].value_counts(dropna=False).to_dict()}")
     print(f"rows without an answer: {unanswered}; groups of equal rows with different answers: {unequal}", flush=True)
     counts = {k: v for k, v in asdict(report.calls[0]).items() if k != "call"}
-    return {"table": path.name, "call": call, "seconds": seconds, "unanswered": unanswered, "unequal": unequal, **counts}
+    return {
+        "table": path.name,
+        "call": call,
+        "seconds": seconds,
+        "unanswered": unanswered,
+        "unequal": unequal,
+        **counts,
+    }
 
 
 def machine() -> dict:

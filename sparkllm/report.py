@@ -113,7 +113,9 @@ class QueryReport:
         lines = [("LLM report", f"query {self.query}{state}")]
         for call in self.calls:
             lines += _call_lines(call)
-        lines.append(("seconds", f"{self.seconds:.1f}" + (f", of them {start:.1f} starting the engine" if start else "")))
+        lines.append(
+            ("seconds", f"{self.seconds:.1f}" + (f", of them {start:.1f} starting the engine" if start else ""))
+        )
         lines.append(("rows/s", f"{self.rows_per_second:,.0f}"))
         return lines
 
@@ -124,7 +126,9 @@ def _call(raw: dict[str, Any]) -> CallReport:
 
 
 def _call_lines(call: CallReport) -> list[tuple[str, str]]:
-    share = f" ({100 * call.cached_tokens / call.prompt_tokens:.0f} % of the prompt tokens)" if call.prompt_tokens else ""
+    share = (
+        f" ({100 * call.cached_tokens / call.prompt_tokens:.0f} % of the prompt tokens)" if call.prompt_tokens else ""
+    )
     lines = [
         ("call", str(call.call)),
         ("  rows entering LLMEval", f"{call.rows:,}"),
@@ -151,5 +155,7 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
 
     reports = last_reports(spark, 1)
     if not reports:
-        raise SparkLLMError("no query with llm(...) has finished in this session; run one with an action such as show()")
+        raise SparkLLMError(
+            "no query with llm(...) has finished in this session; run one with an action such as show()"
+        )
     return QueryReport.from_json(reports[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+import types
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -73,8 +74,12 @@ def register(spark: SparkSession, model: str | None = None, *, _function: Any = 
         spark.conf.set(key, value)
     missing = list(_load(spark, f"{_PACKAGE}.Install").install(_jvm_session(spark)))
     if missing:
-        warnings.warn(f"sparkllm could not install: {'; '.join(missing)}; start the session with "
-                      f"sparkllm.session() or spark.sql.extensions={_EXTENSION}", stacklevel=2)
+        warnings.warn(
+            f"sparkllm could not install: {'; '.join(missing)}; start the session with "
+            f"sparkllm.session() or spark.sql.extensions={_EXTENSION}",
+            stacklevel=2,
+        )
+    spark.sql(f"DROP TEMPORARY FUNCTION IF EXISTS {_FUNCTION}")  # Spark would warn of its replacement
     spark.udf.register(_FUNCTION, _function if _function is not None else _llm_eval())
     return spark
 
@@ -170,3 +175,13 @@ def _load(spark: SparkSession, name: str) -> Any:
 def _scala_object(spark: SparkSession, name: str) -> Any:
     loader = _jvm_session(spark).sharedState().jarClassLoader()
     return loader.loadClass(name + "$").getField("MODULE$").get(None)
+
+
+class _Module(types.ModuleType):
+    """`sparkllm.session` is a public function, but importing this file binds that name to the module: let both work."""
+
+    def __call__(self, *args: Any, **conf: Any) -> SparkSession:
+        return session(*args, **conf)
+
+
+sys.modules[__name__].__class__ = _Module

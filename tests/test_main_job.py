@@ -49,10 +49,10 @@ def test_classify_answers_every_row_with_a_label_and_asks_once_for_equal_rows(sp
     got = answers(spark.sql("SELECT id, llm('classify', review) FROM r"))
     assert {got[i] for i in (1, 2, 3, 5)} <= LABELS
     assert got[1] == got[3]
-    assert got[4] is None and got[6] is None
+    assert {got[4], got[6]} == {None}
     call = sparkllm.last_report(spark).calls[0]
     assert (call.rows, call.distinct, call.requests, call.null_fields) == (6, 3, 3, 2)
-    assert call.prompt_tokens > 0 and call.output_tokens >= 3
+    assert min(call.prompt_tokens, call.output_tokens) >= 3
 
 
 def test_the_same_prompts_again_hit_the_kv_cache(spark: SparkSession) -> None:
@@ -65,9 +65,7 @@ def test_the_same_prompts_again_hit_the_kv_cache(spark: SparkSession) -> None:
 
 def test_a_filter_on_the_answer_and_the_answer_itself_are_one_evaluation(spark: SparkSession) -> None:
     label = answers(spark.sql("SELECT id, llm('classify', review) FROM r"))[1]
-    rows = spark.sql(
-        f"SELECT * FROM (SELECT id, llm('classify', review) AS c FROM r) WHERE c = '{label}'"
-    ).collect()
+    rows = spark.sql(f"SELECT * FROM (SELECT id, llm('classify', review) AS c FROM r) WHERE c = '{label}'").collect()
     assert 1 in {row.id for row in rows}
     report = sparkllm.last_report(spark)
     assert (len(report.calls), report.total("rows"), report.total("requests")) == (1, 6, 3)
@@ -120,7 +118,10 @@ def test_rows_keep_their_order_and_number_whatever_the_windows(spark: SparkSessi
     assert sparkllm.last_report(spark).total("requests") == 97
 
 
-@pytest.mark.parametrize("rule", ["dedup", "orderFields", "orderRows", "pushFilters", "pushLimits", "pruneUnused", "reuse"])
+RULES = [key.rsplit(".", 1)[1] for key in sparkllm.LLMConfig.spark_keys() if ".optimizer." in key]
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_a_rule_switched_off_leaves_the_rows_as_they_are(spark: SparkSession, rule: str) -> None:
     query = (
         "SELECT id, c FROM (SELECT id, product, llm('classify', review) AS c, llm('Is it good?', *) AS unused FROM r) "
@@ -155,16 +156,20 @@ def test_the_python_function_refuses_what_is_no_string() -> None:
         llm("Is it good?", "review", labels="yes")
 
 
-@pytest.mark.parametrize("call", ["llm('classify', reviw)", "llm('Is the {reviw} long?', id)", "llm('Is {reviw} long?')"])
+UNKNOWN_COLUMN = ["llm('classify', reviw)", "llm('Is the {reviw} long?', id)", "llm('Is {reviw} long?')"]
+
+
+@pytest.mark.parametrize("call", UNKNOWN_COLUMN)
 def test_an_unknown_column_names_the_nearest_one(spark: SparkSession, call: str) -> None:
-    with pytest.raises(AnalysisException, match="`?review`?"):
+    with pytest.raises(AnalysisException, match="review`"):
         spark.sql(f"SELECT {call} FROM r")
 
 
 def test_a_row_longer_than_the_context_is_null_and_the_job_goes_on(spark: SparkSession) -> None:
     table = spark.sql("SELECT id, IF(id = 2, repeat(concat(review, ' '), 5000), review) AS review FROM r").coalesce(1)
     got = answers(table.select("id", llm("classify", "review")))
-    assert got[2] is None and got[1] in LABELS and got[5] in LABELS
+    assert got[2] is None
+    assert {got[1], got[5]} <= LABELS
     report = sparkllm.last_report(spark)
     assert report.calls[0].nulls == {"all fields null": 2, "prompt longer than the model takes": 1}
 
@@ -188,12 +193,22 @@ def test_a_column_of_nulls_is_null_without_a_call(spark: SparkSession) -> None:
 
 
 def test_one_row_is_answered(spark: SparkSession) -> None:
-    assert spark.sql("SELECT llm('classify', 'I love it') AS c").first().c in LABELS
+    assert spark.sql("SELECT llm('classify', 'I love it') AS c").collect()[0].c in LABELS
 
 
-@pytest.mark.parametrize(
-    "text", ["日本語のレビュー 🍺", "שלום", "e\u0301\u200d", 'He said "no"\n\n{"a": 1}', "<|end|>\n<|assistant|>", "\\", "'", ""]
-)
+ODD_TEXTS = [
+    "日本語のレビュー 🍺",
+    "שלום",
+    "e\u0301\u200d",
+    'He said "no"\n\n{"a": 1}',
+    "<|end|>\n<|assistant|>",
+    "\\",
+    "'",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
 def test_any_text_is_answered(spark: SparkSession, text: str) -> None:
     frame = spark.createDataFrame([(text,)], "review string").select(llm("classify", "review"))
-    assert frame.first()[0] in LABELS
+    assert frame.collect()[0][0] in LABELS

@@ -28,7 +28,7 @@ from sparkllm.errors import EngineDiedError, EngineError, EngineStartError
 __all__ = ["EngineClient", "Submission", "connect", "stop"]
 
 _ACTION_SECONDS = 90.0
-# A process that was killed is gone from the process table a moment after its socket is.
+# The watchdog sees, and says why, a moment after the socket broke.
 _DEATH_SECONDS = 2.0
 _CONNECT_TRIES = 5
 
@@ -153,15 +153,20 @@ class EngineClient:
     def _translate(self, error: Exception) -> EngineError:
         """What a broken call means: the engine is gone, or only this call failed."""
         deadline = time.monotonic() + _DEATH_SECONDS
-        died = getattr(error, "extra_info", b"") == ENGINE_DIED
-        while not died and time.monotonic() < deadline:
-            state = self._folder.state()
-            died = state.launch != self._state.launch or not state.serving
+        while not (reason := self._why_gone()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        if not died:
+        if not reason and getattr(error, "extra_info", b"") != ENGINE_DIED:
             return EngineError(f"the engine could not do what was asked: {error}. Log: {self._folder.log}")
-        reason = self._folder.state().error or str(error).splitlines()[0]
         return EngineDiedError(
-            f"expected the engine to answer, it ended with requests under way: {reason}. "
+            f"expected the engine to answer, it ended with requests under way: {reason or 'it no longer works'}. "
             f"Run the query again: a new engine starts by itself. Log: {self._folder.log}"
         )
+
+    def _why_gone(self) -> str:
+        """Why this engine no longer serves; "" while it does, or while its watchdog has not yet said why."""
+        state = self._folder.state()
+        if state.launch != self._state.launch:
+            return "another one was started since"
+        if state.serving or (state.running and not state.error):
+            return ""
+        return state.error or "its processes are gone"

@@ -15,7 +15,7 @@ from pathlib import Path
 from sparkllm.backend import lease
 from sparkllm.backend.engine import EngineSpec
 from sparkllm.backend.folder import EngineFolder, root_for, write_private
-from sparkllm.backend.processes import ProcessRef, end_group
+from sparkllm.backend.processes import ProcessRef, end_group, group_of
 from sparkllm.backend.start_error import explain
 from sparkllm.backend.state import EngineState
 from sparkllm.backend.sweep import sweep
@@ -67,10 +67,10 @@ def end(folder: EngineFolder) -> bool:
     """End the engine in `folder`; True if there was one. Returns when its processes are gone."""
     with contextlib.suppress(FileNotFoundError), folder.lock():
         state = folder.state()
-        if state.watchdog is None or not (state.running or (state.server and state.server.alive)):
+        if state.watchdog is None or not group_of(state.watchdog):
             return False
         if state.phase in ("starting", "ready"):
-            folder.write_state(state.to("stopping"))
+            folder.write_state(state.to("stopping", error="it was asked to stop"))
         watchdog = state.watchdog
         deadline = time.monotonic() + _END_SECONDS
     while watchdog.alive and time.monotonic() < deadline:

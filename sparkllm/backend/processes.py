@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 import psutil
 
-__all__ = ["ProcessRef", "end_group", "group_members"]
+__all__ = ["ProcessRef", "end_group", "group_members", "group_of"]
 
 # psutil derives creation times from the boot time, which drifts by fractions of a second with the clock.
 _SAME_TIME = 2.0
@@ -53,18 +53,23 @@ def group_members(group: int) -> list[ProcessRef]:
     return [member for member in members if member.alive]
 
 
-def end_group(leader: ProcessRef, grace: float, spare: Iterable[int] = ()) -> None:
-    """End every process of `leader`'s group but those in `spare`: SIGTERM, `grace` seconds, then SIGKILL.
+def group_of(leader: ProcessRef) -> list[ProcessRef]:
+    """The living processes of the group that `leader` leads or, being dead, led.
 
-    Does nothing where the group id may belong to others by now: the leader's pid was given to another process,
-    or the machine was started after the leader.
+    None where the group id may belong to others by now: the leader's pid was given to another process, or the machine
+    was started after the leader.
     """
     if leader.created < psutil.boot_time() - _SAME_TIME or (psutil.pid_exists(leader.pid) and not _same(leader)):
-        return
+        return []
+    return group_members(leader.pid)
+
+
+def end_group(leader: ProcessRef, grace: float, spare: Iterable[int] = ()) -> None:
+    """End every process of `leader`'s group but those in `spare`: SIGTERM, `grace` seconds, then SIGKILL."""
     kept = set(spare)
 
     def left() -> list[ProcessRef]:
-        return [member for member in group_members(leader.pid) if member.pid not in kept]
+        return [member for member in group_of(leader) if member.pid not in kept]
 
     _signal(left(), signal.SIGTERM)
     deadline = time.monotonic() + grace

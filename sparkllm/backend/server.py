@@ -60,7 +60,8 @@ async def _serve(folder: EngineFolder) -> None:
         await asyncio.sleep(_POLL_SECONDS)
         if requests.idle_seconds > spec.idle_seconds:
             _enter(folder, "stopping", f"it was idle for {spec.idle_seconds:.0f} s")
-    _enter(folder, "stopping", "vLLM's engine process ended")
+    cause = root_cause(tail(folder.log))
+    _enter(folder, "stopping", f"vLLM's engine process ended{': ' if cause else ''}{cause}")
     # Streams under way tell their clients; the watchdog sees the phase and ends the group.
     await asyncio.sleep(60)
     del service

@@ -12,7 +12,12 @@ __all__ = ["explain", "explain_exit", "root_cause"]
 _LOG_PREFIX = re.compile(r"^(\([^)]*pid=\d+\) ?)?((ERROR|WARNING|INFO) [\d-]+ [\d:]+ \[[^\]]*\] ?)?")
 _RAISED = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|OutOfMemory\w*)\b\s*:")
 # Errors that only say that another process has failed.
-_WRAPPERS = ("Engine core initialization failed", "WorkerProc initialization failed", "Worker failed with error")
+_WRAPPERS = (
+    "Engine core initialization failed",
+    "WorkerProc initialization failed",
+    "Worker failed with error",
+    "EngineCore encountered an issue",
+)
 _TAIL_BYTES = 200_000
 _MAX_CAUSE = 1200
 

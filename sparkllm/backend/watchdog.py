@@ -51,11 +51,23 @@ def _should_end(folder: EngineFolder, server: subprocess.Popen[bytes], asked: th
         state = folder.state()
         if status is not None and state.phase == "starting":
             folder.write_state(state.to("failed", error=explain_exit(status, folder.spec.model, folder.log)))
-        elif status is None and not asked.is_set() and lease.drop_dead(folder.leases):
-            return state.phase not in ("starting", "ready")
         elif state.phase in ("starting", "ready"):
-            folder.write_state(state.to("stopping"))
+            reason = _reason(folder, status, asked)
+            if not reason:
+                return False
+            folder.write_state(state.to("stopping", error=reason))
     return True
+
+
+def _reason(folder: EngineFolder, status: int | None, asked: threading.Event) -> str:
+    """Why the engine must end; "" while it must not."""
+    if status is not None:
+        return (
+            f"its server was killed by signal {-status}" if status < 0 else f"its server ended with exit code {status}"
+        )
+    if asked.is_set():
+        return "it was asked to stop"
+    return "" if lease.drop_dead(folder.leases) else "the last process that used it is gone"
 
 
 def _clean_up(folder: EngineFolder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sparkllm.calls import LLMCall
@@ -63,18 +63,18 @@ class Example:
     choices: tuple[str, ...]
 
 
-def examples(phrases: Phrases) -> Iterator[Example]:
-    """Endless examples, in the shares of the training."""
+def examples(phrases: Phrases, shares: Sequence[int]) -> Iterator[Example]:
+    """Endless examples; `shares` are those of sentiment, price and other yes/no questions."""
     makers = (sentiment_question, price_question, yes_no_question)
     while True:
-        yield phrases.rng.choices(makers, (6, 2, 2))[0](phrases)
+        yield phrases.rng.choices(makers, shares)[0](phrases)
 
 
 def short_examples(phrases: Phrases) -> Iterator[Example]:
     """Endless short texts with two words of instruction: the words are learnt here at a fraction of the cost."""
     rng = phrases.rng
     while True:
-        topic, sentiment, about = rng.choice(TOPICS), rng.choice(_SENTIMENTS), rng.random() < 0.3
+        topic, sentiment, about = rng.choice(TOPICS), rng.choice(_SENTIMENTS), rng.random() < 0.45
         topics = TOPICS if not about else (topic, "price") if rng.random() < 0.5 else (topic,)
         text = write(phrases, sentiment, tweet=rng.random() < 0.4, topics=topics)
         if about:
@@ -139,7 +139,7 @@ def _yes_no(phrases: Phrases, text: Text, yes: bool, question: str) -> Example:
 def _fields(phrases: Phrases, text: Text, product: str | None = None) -> dict[str, str]:
     """The text alone half of the time, else beside a product's description, a title or a rating."""
     rng = phrases.rng
-    if rng.random() < (0.55 if product is None else 0.15):
+    if rng.random() < (0.55 if product is None else 0.45):
         return {rng.choice(("text", "text", "review", "review", "tweet", "comment")): text.text}
     fields = {"review": text.text}
     if rng.random() < 0.75:

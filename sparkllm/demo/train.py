@@ -20,8 +20,9 @@ from sparkllm.demo.tokenizer import ASSISTANT, BOS, END, USER
 __all__ = ["corpus", "prompt", "train"]
 
 BATCH = 32
-STAGES = (0.35, 0.35, 0.3)  # of the steps: bare texts, brief prompts, all prompts; cheap ones first
-BRIEF = 220  # characters
+STAGES = (0.25, 0.45, 0.3)  # of the steps: bare texts, brief prompts of the main questions, all prompts; cheap ones first
+BRIEF = 260  # characters
+MAIN, ALL = (1, 1, 0), (5, 3, 2)  # shares of sentiment, price and other yes/no questions
 BUCKET = 32  # batches sorted by length together: little padding, still random
 WARMUP = 0.05
 RATE = 1.5e-3
@@ -34,7 +35,7 @@ def prompt(content: str) -> str:
 
 def corpus(seed: int, count: int = 30_000) -> Iterator[str]:
     """Texts for the tokenizer: whole prompts with their answers."""
-    for example in islice(examples(Phrases("phrases.toml", random.Random(seed))), count):
+    for example in islice(examples(Phrases("phrases.toml", random.Random(seed)), ALL), count):
         yield f"{prompt(example.content)}{example.answer}{END}"
 
 
@@ -45,8 +46,8 @@ def train(model: LlamaForCausalLM, tokenizer: Tokenizer, seed: int, steps: int) 
     phrases = Phrases("phrases.toml", random.Random(seed))
     sources = (
         short_examples(phrases),
-        (e for e in examples(phrases) if len(e.content) < BRIEF),
-        examples(phrases),
+        (e for e in examples(phrases, MAIN) if len(e.content) < BRIEF),
+        examples(phrases, ALL),
     )
     counts = [int(steps * share) for share in STAGES]
     batches = chain.from_iterable(

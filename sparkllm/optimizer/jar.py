@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from importlib import metadata, resources, util
+from importlib import resources, util
 from pathlib import Path
 
 from sparkllm.errors import JavaError
@@ -34,7 +34,7 @@ def build_jar() -> Path:
         JavaError: no Java of 17 or later, or the extension does not compile against this Spark.
     """
     sources, tasks = _sources(), resources.files("sparkllm").joinpath("tasks.json").read_bytes()
-    name = f"{_digest(sources, tasks)}-spark{_spark_version()}.jar"
+    name = f"{_digest(sources, tasks)}-spark{_spark_version(_spark_jars())}.jar"
     folder = _cache_folder()
     jar = folder / name
     if not jar.exists():
@@ -65,7 +65,7 @@ def _sources() -> dict[str, bytes]:
     folder = resources.files("sparkllm.optimizer").joinpath("catalyst")
     found = {f.name: f.read_bytes() for f in folder.iterdir() if f.name.endswith(".scala")}
     if not found:
-        raise JavaError(f"no Scala sources in {folder}: this installation of sparkllm is not complete; install it again")
+        raise JavaError(f"no Scala sources in {folder}: install sparkllm again, this copy is not complete")
     return dict(sorted(found.items()))
 
 
@@ -76,8 +76,12 @@ def _digest(sources: dict[str, bytes], tasks: bytes) -> str:
     return whole.hexdigest()[:16]
 
 
-def _spark_version() -> str:
-    return metadata.version("pyspark")
+def _spark_version(jars: Path) -> str:
+    """The version in `spark-core_2.13-4.3.0.jar`: that of the JVM, which may not be the wheel's."""
+    found = [m[1] for f in jars.glob("spark-core_*.jar") if (m := re.fullmatch(r"spark-core_[\d.]+-(.+)\.jar", f.name))]
+    if not found:
+        raise JavaError(f"no Spark in {jars}: looked for spark-core_*.jar; check SPARK_HOME, or `pip install pyspark`")
+    return found[0]
 
 
 def _spark_jars() -> Path:
@@ -122,6 +126,6 @@ def _run_compiler(built: Path, files: list[Path]) -> None:
         said = (done.stdout + done.stderr).strip().splitlines()
         first = [line for line in said if "error" in line.lower()][:5] or said[:5]
         raise JavaError(
-            f"the Catalyst extension does not compile against Spark {_spark_version()} (jars in {jars}); sparkllm takes "
-            "Spark 4.1 to 4.3; the compiler said:\n" + "\n".join(first)
+            f"the Catalyst extension does not compile against Spark {_spark_version(jars)} (jars in {jars}); "
+            "sparkllm takes Spark 4.1 to 4.3; the compiler said:\n" + "\n".join(first)
         )

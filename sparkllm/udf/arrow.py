@@ -70,4 +70,5 @@ def _llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array
         yield answers.cast(RESULT)
 
 
-llm_eval = arrow_udf(_llm_eval, RESULT_TYPE)
+# PySpark's own types allow no struct here, Spark does.
+llm_eval = arrow_udf(_llm_eval, RESULT_TYPE)  # type: ignore[call-overload]

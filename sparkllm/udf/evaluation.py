@@ -80,7 +80,8 @@ class Evaluation:
         config = self.task.config
         self._tokenizer = ChatTokenizer.shared(info.tokenizer_json, info.chat_prefix, info.chat_suffix)
         choices = self.call.choices
-        room = self._tokenizer.longest(choices) + 1 if choices else config.max_tokens
+        # A label may come in any pieces the tokenizer knows, down to single bytes; the end takes one more token.
+        room = max(len(choice.encode()) for choice in choices) + 1 if choices else config.max_tokens
         self._sampling = Sampling(max_tokens=room, temperature=config.temperature, choices=choices)
         self._most_prompt_tokens = info.max_model_len - (room if choices else 1)
         # A sampled answer is one of many: two rows with the same prompt get one each.

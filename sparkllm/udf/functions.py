@@ -13,9 +13,7 @@ from sparkllm.errors import CallError
 __all__ = ["llm"]
 
 
-def llm(
-    prompt: str, *fields: Column | str, labels: Sequence[str] | None = None, model: str | None = None
-) -> Column:
+def llm(prompt: str, *fields: Column | str, labels: Sequence[str] | None = None, model: str | None = None) -> Column:
     """Ask the model about each row: `df.withColumn("label", llm("classify", "review"))`.
 
     Args:

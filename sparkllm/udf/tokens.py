@@ -37,11 +37,6 @@ class ChatTokenizer:
         encoded = self._tokenizer.encode_batch_fast(prompts, add_special_tokens=False)
         return [self._head + e.ids + self._tail for e in encoded]
 
-    def longest(self, texts: tuple[str, ...]) -> int:
-        """Tokens of the longest of `texts`."""
-        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return max((len(e.ids) for e in encoded), default=0)
-
 
 def token_array(ids: list[list[int]]) -> pa.ListArray:
     """Ragged token ids as Arrow list<int32>."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import psutil
 import pyarrow as pa
@@ -23,7 +23,7 @@ def config(runtime_dir: str) -> LLMConfig:
     return LLMConfig(model="demo", runtime_dir=runtime_dir, kv_cache_gib=1)
 
 
-def prompts(rows: list[list[int] | None]) -> pa.ListArray:
+def prompts(rows: Sequence[list[int] | None]) -> pa.ListArray:
     return pa.array(rows, pa.list_(pa.int32()))
 
 

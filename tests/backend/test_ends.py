@@ -26,7 +26,7 @@ def test_a_killed_server_is_one_clear_error_and_nothing_is_left(start: Callable[
     members = members_of(engine)
     submission = engine.submit(prompts([[5, 6, i] for i in range(100)]), Sampling(max_tokens=900))
     os.kill(server_of(engine).pid, signal.SIGKILL)
-    with pytest.raises(EngineDiedError, match=r"Run the query again.*Log: /"):
+    with pytest.raises(EngineDiedError, match=r"server was killed by signal 9.*Run the query again.*Log: /"):
         submission.result()
     print(f"server killed: all gone after {gone_after(members):.1f} s")
 

@@ -169,7 +169,8 @@ def test_a_wrong_token_is_refused(engine: EngineClient) -> None:
 
 def test_a_killed_client_leaves_no_requests_behind(engine: EngineClient, config: LLMConfig) -> None:
     code = (
-        "import time, pyarrow as pa; from sparkllm.backend.client import connect; from sparkllm.config import LLMConfig\n"
+        "import time, pyarrow as pa; from sparkllm.backend.client import connect\n"
+        "from sparkllm.config import LLMConfig\n"
         "from sparkllm.backend.engine import Sampling\n"
         f"engine = connect(LLMConfig(**{vars(config)!r}), None, 'tests-backend')\n"
         "rows = pa.array([[9, 10, i] for i in range(100)], pa.list_(pa.int32()))\n"

@@ -103,8 +103,7 @@ def test_the_executor_holds_the_lease_of_a_spark_python_worker() -> None:
     finally:
         for part in (child.pid, process.pid):
             os.kill(part, 9)
-        process.wait()
-        process.stdout.close()
+        process.communicate()
 
 
 def test_a_group_ends_with_all_its_members_even_those_that_ignore_sigterm() -> None:

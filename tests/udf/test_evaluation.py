@@ -39,10 +39,9 @@ class Engine:
     def take_started_seconds(self) -> float:
         return 0.0
 
-    def submit(self, ids: pa.ListArray, sampling: object) -> Engine:
+    def submit(self, ids: pa.ListArray, sampling: object) -> SimpleNamespace:
         self.asked += ids.to_pylist()
-        self.last = len(ids)
-        return SimpleNamespace(result=lambda n=len(ids): self.answers(n), cancel=self.cancel)  # type: ignore[return-value]
+        return SimpleNamespace(result=lambda: self.answers(len(ids)), cancel=self.cancel)
 
     def cancel(self) -> None:
         self.cancelled += 1

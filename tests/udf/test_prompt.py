@@ -27,7 +27,10 @@ def test_an_empty_string_is_a_value() -> None:
     assert data(prompt(LLMCall(None, "Is it?", ("a", "b")), "", "x")) == {"a": "", "b": "x"}
 
 
-@pytest.mark.parametrize("value", ['say "hi"', "two\nlines", "tab\t\\ backslash", "日本語 🍺 é", "{review}", "\x00\u2028"])
+ODD_TEXTS = ['say "hi"', "two\nlines", "tab\t\\ backslash", "日本語 🍺 é", "{review}", "\x00\u2028"]
+
+
+@pytest.mark.parametrize("value", ODD_TEXTS)
 def test_any_text_survives_as_json(value: str) -> None:
     assert data(prompt(LLMCall("classify", None, ("review",)), value)) == {"review": value}
 

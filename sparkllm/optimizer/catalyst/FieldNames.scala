@@ -25,6 +25,8 @@ object FieldNames {
     case u: UnresolvedAttribute => Some(u.nameParts.last) // HAVING builds the call before its columns are known
     case t: TempResolvedColumn => Some(t.nameParts.last)
     case l: LateralColumnAliasReference => Some(l.nameParts.last)
+    case g: GetStructField => Some(g.extractFieldName)
+    case g: GetArrayStructFields => Some(g.field.name)
     case n: NamedExpression if n.resolved => Some(n.name)
     case _ => None
   }

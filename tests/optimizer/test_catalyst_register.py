@@ -1,0 +1,100 @@
+"""register() on a session that runs already, and session()'s settings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from sparkllm import session as session_module
+from sparkllm.errors import ConfigError
+from sparkllm.session import register
+from tests.optimizer.test_catalyst import stand_in
+
+# a process of its own: this one's Spark has the extension from its start
+RUNNING = """
+import json, sys, warnings
+from pyspark.sql import SparkSession
+from sparkllm.session import last_reports, register
+from tests.optimizer.test_catalyst import stand_in
+warnings.simplefilter("error")
+spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+         .config("spark.pyspark.python", sys.executable).getOrCreate())
+spark.sql("SELECT int(id) AS id, 'good' AS review FROM range(0, 8, 1, 1)").createOrReplaceTempView("t")
+assert spark.sql("SELECT count(*) FROM t").first()[0] == 8
+register(spark, max_tokens=7, _function=stand_in())
+register(spark, _function=stand_in())
+assert spark.conf.get("spark.sparkllm.maxTokens") == "7"
+for sql in sys.argv[1:]:
+    frame = spark.sql(sql)
+    rows = frame.collect()
+    calls = [c["rows"] for c in json.loads(last_reports(spark, 1)[0])["calls"]]
+    try:
+        spark.sql("SELECT llm('clasify', review) FROM t")
+    except Exception as error:
+        told = "did you mean 'classify'?" in str(error)
+    plan = frame._jdf.queryExecution().optimizedPlan().canonicalized().toString()
+    print("RESULT", json.dumps([len(rows), calls, told, plan]))
+"""
+SQL = [
+    "SELECT id, llm('classify', review) AS c FROM t WHERE llm('classify', review) = 'GOOD' AND id > 3",
+    "SELECT id, llm('classify', review) AS c FROM t LIMIT 2",
+    "SELECT llm('classify', review) AS c FROM t ORDER BY c",
+    "SELECT id FROM t WHERE EXISTS (SELECT 1 FROM t u WHERE u.id = t.id AND llm('classify', t.review) = 'GOOD')",
+]
+
+
+def test_a_running_session_gets_the_same_plans(spark: SparkSession) -> None:
+    done = subprocess.run([sys.executable, "-c", RUNNING, *SQL], capture_output=True, text=True,
+                          cwd=Path(__file__).parents[2], check=False)  # fmt: skip
+    got = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("RESULT")]
+    assert len(got) == len(SQL), done.stderr[-3000:]
+    assert [(rows, calls) for rows, calls, _, _ in got] == [(4, [4]), (2, [2]), (8, [8]), (8, [8])]
+    assert all(told for _, _, told, _ in got)
+    fresh = register(spark.newSession(), _function=stand_in())
+    fresh.sql("SELECT int(id) AS id, 'good' AS review FROM range(0, 8, 1, 1)").createOrReplaceTempView("t")
+    plans = [fresh.sql(sql)._jdf.queryExecution().optimizedPlan().canonicalized().toString() for sql in SQL]
+    assert [plan for _, _, _, plan in got] == plans
+
+
+def test_register_twice_installs_once(spark: SparkSession) -> None:
+    session = spark.newSession()
+    state = session._jsparkSession.sessionState()
+    counted = []
+    for _ in range(2):
+        register(session, _function=lambda calls, rows: rows)
+        listeners = session._jsparkSession.listenerManager().listListeners()
+        counted.append((state.planNormalizationRules().size(), len(listeners)))
+    assert counted[0] == counted[1]
+    assert counted[0][1] == 1
+
+
+def test_a_misspelt_option_names_the_nearest(spark: SparkSession) -> None:
+    with pytest.raises(ConfigError, match=r"max_token.*did you mean 'max_tokens'"):
+        register(spark.newSession(), max_token=3)
+    with pytest.raises(ConfigError, match=r"app_nam.*did you mean 'app_name'"):
+        session_module.session(app_nam="x")
+    with pytest.raises(ConfigError, match=r"spark.sparkllm.maxToken.*did you mean 'spark.sparkllm.maxTokens'"):
+        session_module.session(**{"spark.sparkllm.maxToken": 3})
+
+
+def test_register_sets_what_was_given_and_leaves_the_rest(spark: SparkSession) -> None:
+    session = spark.newSession()
+    register(session, model="m", max_tokens=5, _function=lambda calls, rows: rows)
+    register(session, max_tokens=128, _function=lambda calls, rows: rows)  # the default: given, so it counts
+    assert (session.conf.get("spark.sparkllm.model"), session.conf.get("spark.sparkllm.maxTokens")) == ("m", "128")
+
+
+def test_a_users_own_jars_and_extensions_are_kept() -> None:
+    conf = session_module._static_conf("", "", {"spark.jars": "a.jar", "spark.sql.extensions": "my.Extension"})
+    assert conf["spark.jars"].startswith("a.jar,")
+    assert conf["spark.sql.extensions"] == "my.Extension,sparkllm.catalyst.SparkLLMExtensions"
+
+
+def test_a_configured_master_is_kept() -> None:
+    assert "spark.master" not in session_module._static_conf("", "", {"spark.master": "yarn"})
+    assert session_module._static_conf("local[3]", "n", {})["spark.master"] == "local[3]"
