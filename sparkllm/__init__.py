@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sparkllm.config import LLMConfig
     from sparkllm.errors import SparkLLMError
     from sparkllm.report import QueryReport, last_report
-    from sparkllm.session import register, session
+    from sparkllm.spark_session import register, session
     from sparkllm.udf.functions import llm
 
 __all__ = ["LLMConfig", "QueryReport", "SparkLLMError", "last_report", "llm", "register", "session", "stop"]
@@ -30,8 +30,8 @@ _HOME = {
     "SparkLLMError": "sparkllm.errors",
     "last_report": "sparkllm.report",
     "llm": "sparkllm.udf.functions",
-    "register": "sparkllm.session",
-    "session": "sparkllm.session",
+    "register": "sparkllm.spark_session",
+    "session": "sparkllm.spark_session",
     "stop": "sparkllm.backend.client",
 }
 

@@ -151,7 +151,7 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
     Raises:
         SparkLLMError: there is no session, or no such query yet.
     """
-    from sparkllm.session import last_reports
+    from sparkllm.spark_session import last_reports
 
     reports = last_reports(spark, 1)
     if not reports:

@@ -212,3 +212,12 @@ ODD_TEXTS = [
 def test_any_text_is_answered(spark: SparkSession, text: str) -> None:
     frame = spark.createDataFrame([(text,)], "review string").select(llm("classify", "review"))
     assert frame.collect()[0][0] in LABELS
+
+
+def test_a_query_without_result_rows_has_its_own_report(spark: SparkSession) -> None:
+    """Adaptive execution takes the evaluation out of the plan when no row passes the filter."""
+    query = "SELECT product, count(*) FROM r WHERE llm('classify', review) = 'nonsense' GROUP BY product"
+    before = sparkllm.last_report(spark).query
+    assert spark.sql(query).collect() == []
+    report = sparkllm.last_report(spark)
+    assert (report.query > before, report.total("rows")) == (True, 6)

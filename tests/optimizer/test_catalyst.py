@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
-from sparkllm.session import last_reports, register
+from sparkllm.spark_session import last_reports, register
 
 FOLDER = Path(__file__).parent
 RULES = ("reuse", "pushFilters", "pushLimits", "pruneUnused")

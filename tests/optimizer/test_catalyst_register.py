@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from sparkllm import session as session_module
+from sparkllm import spark_session as session_module
 from sparkllm.errors import ConfigError
-from sparkllm.session import register
+from sparkllm.spark_session import register
 from tests.optimizer.test_catalyst import stand_in
 
 # a process of its own: this one's Spark has the extension from its start
 RUNNING = """
 import json, sys, warnings
 from pyspark.sql import SparkSession
-from sparkllm.session import last_reports, register
+from sparkllm.spark_session import last_reports, register
 from tests.optimizer.test_catalyst import stand_in
 warnings.simplefilter("error")
 spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")

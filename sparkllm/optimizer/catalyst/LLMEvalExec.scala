@@ -35,7 +35,9 @@ case class LLMEvalExec(call: LLMCall, guard: Option[Expression], result: Attribu
     val width = raw.dataType.asInstanceOf[StructType].length
     val answer = GetStructField(raw, value.get)
     val (columns, condition) = (kept :+ answer, guard)
-    child.execute().mapPartitions { in =>
+    val rdd = child.execute()
+    Reports.began(this)
+    rdd.mapPartitions { in =>
       val project = UnsafeProjection.create(columns, input)
       val asked = condition.map(g => Predicate.create(g, input))
       in.map { row =>

@@ -1,30 +1,38 @@
 package sparkllm.catalyst
 
-import java.util.{Collections, WeakHashMap}
+import java.util.WeakHashMap
 
 import scala.collection.mutable
 import scala.util.Try
 
-import org.apache.spark.sql.execution._
-import org.apache.spark.sql.execution.adaptive.{AdaptiveSparkPlanExec, QueryStageExec}
-import org.apache.spark.sql.execution.columnar.InMemoryTableScanExec
-import org.apache.spark.sql.execution.exchange.ReusedExchangeExec
-import org.apache.spark.sql.execution.metric.SQLMetric
+import org.apache.spark.sql.execution.{QueryExecution, SQLExecution}
 import org.apache.spark.sql.util.QueryExecutionListener
 
 /** Keeps a JSON report of each of the last 100 queries of this driver that asked a model. */
 object Reports {
   private val capacity = 100
   private val kept = mutable.ArrayDeque[String]()
-  // metrics that have been in a report: a cached table, a reused stage or a command's result shows its node again
-  private val seen = Collections.newSetFromMap(new WeakHashMap[SQLMetric, java.lang.Boolean]())
+  // Nodes that ran, by query. The plan would not do: adaptive execution drops a node whose output turned out empty, and
+  // a cached table or a command's result shows its node again without running it.
+  private val running = new WeakHashMap[QueryExecution, mutable.Buffer[LLMEvalExec]]()
 
   /** The last n reports, oldest first. The caller waits for the listener bus before. */
   def last(n: Int): Array[String] = kept.synchronized(kept.takeRight(n).toArray)
 
   def clear(): Unit = kept.synchronized(kept.clear())
 
-  private[catalyst] def isNew(node: LLMEvalExec): Boolean = seen.synchronized(seen.add(node.metrics("rows")))
+  /** Called on the driver when a node begins; inner nodes first. */
+  private[catalyst] def began(node: LLMEvalExec): Unit = for {
+    id <- Option(node.session.sparkContext.getLocalProperty(SQLExecution.EXECUTION_ID_KEY))
+    query <- Option(SQLExecution.getQueryExecution(id.toLong))
+  } running.synchronized {
+    val nodes = running.computeIfAbsent(query, _ => mutable.Buffer())
+    if (!nodes.exists(_ eq node)) nodes += node
+  }
+
+  /** The nodes that ran for `query`; they are forgotten. */
+  private[catalyst] def ended(query: QueryExecution): Seq[LLMEvalExec] =
+    running.synchronized(Option(running.remove(query)).map(_.toSeq).getOrElse(Nil))
 
   private[catalyst] def add(report: String): Unit = kept.synchronized {
     kept.append(report)
@@ -42,14 +50,11 @@ class ReportListener extends QueryExecutionListener {
   }
 
   private def report(qe: QueryExecution, seconds: Double, error: Option[String]): Unit = synchronized {
-    val nodes = Try(qe.executedPlan).map(evaluations).getOrElse(Nil)
-    val calls = nodes.map(n => (n, drain(n))).filter { case (n, counts) =>
-      Reports.isNew(n) || counts.values.exists(_ > 0)
-    }
+    val calls = Reports.ended(qe).map(n => (n, drain(n)))
     if (calls.nonEmpty) Reports.add(json(qe.id, seconds, error, calls))
   }
 
-  /** Reads the counters and sets them back: a node that is met again, or run again, then tells only what is new. */
+  /** Reads the counters and sets them back: a node that runs again then tells only what is new. */
   private def drain(node: LLMEvalExec): Map[String, Long] = node.metrics.map { case (key, metric) =>
     val value = math.max(metric.value, 0L)
     metric.reset()
@@ -66,23 +71,5 @@ class ReportListener extends QueryExecutionListener {
       LLMEvalExec.counters.foreach { case (key, _, _) => one.put(key, counts(key)) }
     }
     out.toString
-  }
-
-  /** Every LLMEvalExec of the plan once, inner ones first: through adaptive stages, subqueries, caches and commands. */
-  private def evaluations(plan: SparkPlan): Seq[LLMEvalExec] = {
-    val inside = plan match {
-      case a: AdaptiveSparkPlanExec => Seq(a.executedPlan)
-      case s: QueryStageExec => Seq(s.plan)
-      case r: ReusedExchangeExec => Seq(r.child)
-      case r: ReusedSubqueryExec => Seq(r.child)
-      case c: CommandResultExec => Seq(c.commandPhysicalPlan)
-      case m: InMemoryTableScanExec => Seq(m.relation.cachedPlan)
-      case other => other.children
-    }
-    val below = (inside ++ plan.subqueries).flatMap(evaluations)
-    val all = below ++ Some(plan).collect { case e: LLMEvalExec => e }
-    all.foldLeft(Seq.empty[LLMEvalExec]) { (found, e) =>
-      if (found.exists(_.metrics("rows") eq e.metrics("rows"))) found else found :+ e
-    }
   }
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-import types
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -156,7 +155,7 @@ def _jvm_session(spark: SparkSession) -> Any:
     except AttributeError:
         raise JavaError(
             "this is a Spark Connect session, where no jar can be loaded from the client; start the server with "
-            f"spark.sql.extensions={_EXTENSION}, or use the SQL rewrite (sparkllm.optimizer.rewrite)"
+            f"spark.sql.extensions={_EXTENSION}"
         ) from None
 
 
@@ -175,13 +174,3 @@ def _load(spark: SparkSession, name: str) -> Any:
 def _scala_object(spark: SparkSession, name: str) -> Any:
     loader = _jvm_session(spark).sharedState().jarClassLoader()
     return loader.loadClass(name + "$").getField("MODULE$").get(None)
-
-
-class _Module(types.ModuleType):
-    """`sparkllm.session` is a public function, but importing this file binds that name to the module: let both work."""
-
-    def __call__(self, *args: Any, **conf: Any) -> SparkSession:
-        return session(*args, **conf)
-
-
-sys.modules[__name__].__class__ = _Module
