@@ -21,7 +21,7 @@ from sparkllm.demo.train import corpus, train
 __all__ = ["MOST_BYTES", "build", "main", "save"]
 
 SEED = 20
-STEPS = 2000
+STEPS = 1900
 MOST_BYTES = 9_000_000
 
 

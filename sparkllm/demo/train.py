@@ -20,7 +20,11 @@ from sparkllm.demo.tokenizer import ASSISTANT, BOS, END, USER
 __all__ = ["corpus", "prompt", "train"]
 
 BATCH = 32
-STAGES = (0.25, 0.45, 0.3)  # of the steps: bare texts, brief prompts of the main questions, all prompts; cheap ones first
+STAGES = (
+    0.25,
+    0.45,
+    0.3,
+)  # of the steps: bare texts, brief prompts of the main questions, all prompts; cheap ones first
 BRIEF = 260  # characters
 MAIN, ALL = (1, 1, 0), (5, 3, 2)  # shares of sentiment, price and other yes/no questions
 BUCKET = 32  # batches sorted by length together: little padding, still random
