@@ -62,7 +62,7 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@echo "2/4 torch, CPU build, 200 MB (up to a minute)"
 	@$(PIP) install -q --retries 1 --extra-index-url $(TORCH_CPU) torch==2.13.0 $(QUIET)
-	@echo "3/4 vLLM for CPUs, Spark and the rest, pinned (two to four minutes)"
+	@echo "3/4 vLLM for CPUs, Spark and the rest, pinned (one to four minutes)"
 	@$(PIP) install -q --no-compile -c .ci/constraints.txt -e '.[cpu,dev]' $(QUIET)
 	@echo "4/4 remove what breaks text-only vLLM (a few seconds)"
 	@$(PIP) uninstall -q -y torchvision torchaudio torchcodec $(QUIET)

@@ -1,4 +1,4 @@
-"""The main job on two real tables, through Spark SQL: every row answered, equal rows answered alike, the report printed.
+"""The main job on two real tables, through Spark SQL: every row answered, equal rows alike, the report printed.
 
     python bench/real_tables.py --data FOLDER [--model demo] [--rows N] [--json OUT]
 
@@ -25,7 +25,9 @@ from pyspark.sql import SparkSession
 import sparkllm
 
 JOBS = {
-    "beer.csv": "llm('Based on the beer, is it of European origin? Answer YES or NO.', *, labels => array('YES', 'NO'))",
+    "beer.csv": (
+        "llm('Based on the beer, is it of European origin? Answer YES or NO.', *, labels => array('YES', 'NO'))"
+    ),
     "airline_tweets.csv": "llm('classify', text)",
 }
 
@@ -53,8 +55,8 @@ def main() -> int:
             "jobs": results,
         }
         Path(args.json).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    spark.stop()
     sparkllm.stop()
+    spark.stop()
     return 0 if good else 1
 
 

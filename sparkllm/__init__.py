@@ -14,11 +14,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparkllm.backend.client import stop
     from sparkllm.config import LLMConfig
     from sparkllm.errors import SparkLLMError
     from sparkllm.report import QueryReport, last_report
-    from sparkllm.spark_session import register, session
+    from sparkllm.spark_session import register, session, stop
     from sparkllm.udf.functions import llm
 
 __all__ = ["LLMConfig", "QueryReport", "SparkLLMError", "last_report", "llm", "register", "session", "stop"]
@@ -32,7 +31,7 @@ _HOME = {
     "llm": "sparkllm.udf.functions",
     "register": "sparkllm.spark_session",
     "session": "sparkllm.spark_session",
-    "stop": "sparkllm.backend.client",
+    "stop": "sparkllm.spark_session",
 }
 
 

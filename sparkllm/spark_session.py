@@ -13,11 +13,12 @@ from typing import Any
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from sparkllm.backend.client import stop as stop_engines
 from sparkllm.config import PREFIX, LLMConfig
 from sparkllm.errors import ConfigError, JavaError, SparkLLMError
 from sparkllm.optimizer.jar import build_jar, find_java
 
-__all__ = ["last_reports", "register", "session"]
+__all__ = ["last_reports", "register", "session", "stop"]
 
 _PACKAGE = "sparkllm.catalyst"
 _EXTENSION = f"{_PACKAGE}.SparkLLMExtensions"
@@ -97,6 +98,30 @@ def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:
     reports = _load(spark, f"{_PACKAGE}.Reports")
     _jvm_session(spark).sparkContext().listenerBus().waitUntilEmpty(_REPORT_WAIT_MS)
     return [str(text) for text in reports.last(n)]
+
+
+def stop(spark: SparkSession | None = None) -> int:
+    """End the engines of a session's application; the session itself goes on, and its next query starts a new one.
+
+    Engines end by themselves with their executors, and after `spark.sparkllm.idleSeconds` without a request; this frees
+    their memory at once. On a cluster, hosts that run no task for this call keep theirs until then.
+
+    Args:
+        spark: the session; the active one when left out. Without any session, all engines of this user on this host.
+
+    Returns:
+        How many engines were ended, here and on the executors that were reached.
+    """
+    spark = spark or SparkSession.getActiveSession() or SparkSession._instantiatedSession
+    if spark is None or SparkContext._active_spark_context is None:
+        return stop_engines()
+    context = spark.sparkContext
+    application, config = context.applicationId, LLMConfig.from_spark(_sparkllm_conf(spark))
+    ended = stop_engines(application, config)
+    if not context.master.startswith("local"):
+        slots = context.parallelize(range(context.defaultParallelism), context.defaultParallelism)
+        ended += slots.map(lambda _: stop_engines(application, config)).sum()
+    return ended
 
 
 def _llm_eval() -> Callable[..., Any]:

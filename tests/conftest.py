@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 import sparkllm
+from sparkllm.backend.client import stop as stop_engines
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a model hub
 
@@ -20,7 +21,7 @@ def runtime_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("engines")
     folder.chmod(0o700)
     yield str(folder)
-    sparkllm.stop(config=sparkllm.LLMConfig(runtime_dir=str(folder)))
+    stop_engines(config=sparkllm.LLMConfig(runtime_dir=str(folder)))
 
 
 @pytest.fixture(scope="session")

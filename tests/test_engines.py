@@ -55,9 +55,8 @@ def test_two_models_in_one_query_each_have_an_engine(spark: SparkSession, second
     report = sparkllm.last_report(spark)
     assert {call.call.model for call in report.calls} == {None, str(second_model)}
     assert [call.requests for call in report.calls] == [2, 2]
-    application = spark.sparkContext.applicationId
-    config = sparkllm.LLMConfig(runtime_dir=spark.conf.get("spark.sparkllm.runtimeDir") or "")
-    assert sparkllm.stop(application, config) >= 1  # the next query starts what it needs again
+    assert sparkllm.stop(spark) == 2  # the next query starts what it needs again
+    assert sparkllm.stop(spark) == 0
 
 
 def test_a_killed_driver_leaves_no_engine(tmp_path: Path) -> None:

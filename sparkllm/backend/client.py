@@ -17,7 +17,7 @@ from pyarrow import flight
 
 from sparkllm.backend.engine import EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.folder import EngineFolder, root_for
-from sparkllm.backend.launch import await_ready, end
+from sparkllm.backend.launch import await_ready, end, end_earlier_applications
 from sparkllm.backend.state import EngineState
 from sparkllm.backend.submission import Submission
 from sparkllm.backend.sweep import engines
@@ -66,6 +66,7 @@ def stop(application: str | None = None, config: LLMConfig | None = None) -> int
 
 def _connect(spec: EngineSpec, config: LLMConfig) -> EngineClient:
     started = 0.0
+    end_earlier_applications(root_for(config.runtime_dir), spec.application)
     for _ in range(_CONNECT_TRIES):
         folder, state, seconds = await_ready(spec, config)
         started += seconds

@@ -18,11 +18,11 @@ from sparkllm.backend.folder import EngineFolder, root_for, write_private
 from sparkllm.backend.processes import ProcessRef, end_group, group_of
 from sparkllm.backend.start_error import explain
 from sparkllm.backend.state import EngineState
-from sparkllm.backend.sweep import sweep
+from sparkllm.backend.sweep import engines, sweep
 from sparkllm.config import LLMConfig
 from sparkllm.errors import EngineStartError
 
-__all__ = ["await_ready", "end"]
+__all__ = ["await_ready", "end", "end_earlier_applications"]
 
 _POLL_SECONDS = 0.1
 _SIGN_SECONDS = 10.0
@@ -78,6 +78,20 @@ def end(folder: EngineFolder) -> bool:
     # The watchdog hung, or it was killed: nobody else would end the rest.
     end_group(watchdog, _GRACE_SECONDS)
     return True
+
+
+def end_earlier_applications(root: Path, application: str) -> None:
+    """End the engines that only this executor holds, for an application that has ended.
+
+    An executor (in local mode and in notebooks: the driver's JVM) serves one application at a time, but may outlive it.
+    Without this, `spark.stop()` and a new session would mean two engines side by side until the idle limit.
+    """
+    executor = lease.holder()
+    if executor.pid == os.getpid():  # a plain script may use several names at once
+        return
+    for folder in engines(root):
+        if folder.spec.application != application and lease.drop_dead(folder.leases) == [executor]:
+            end(folder)
 
 
 def _start(folder: EngineFolder, last: EngineState) -> EngineState:

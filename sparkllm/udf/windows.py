@@ -19,8 +19,8 @@ def windows(batches: Iterable[pa.Array], first_rows: int, most_rows: int) -> Ite
     >>> [len(w) for w in windows([pa.array(range(7)), pa.array(range(4))], 2, 5)]
     [2, 5, 4]
     """
-    size, held = max(1, first_rows), []
-    rows = 0
+    size, rows = max(1, first_rows), 0
+    held: list[pa.Array] = []
     for batch in batches:
         start = 0
         while rows + len(batch) - start >= size:

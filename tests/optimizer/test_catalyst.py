@@ -40,7 +40,7 @@ def stand_in(echo: bool = False) -> Any:
         value = json.dumps(fields) if echo else (fields[0] or "constant").upper()
         return {"value": value, **counts}
 
-    @arrow_udf(returned)
+    @arrow_udf(returned)  # type: ignore[call-overload]
     def llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
         kind = pa.struct([("value", pa.string()), ("error", pa.string()), *((n, pa.int32()) for n in COUNTS)])
         for calls, rows in batches:
@@ -183,7 +183,7 @@ def test_the_dataframe_api_gives_the_same_plan(plans: SparkSession) -> None:
 
 
 def test_explain_shows_prompt_fields_and_model(plans: SparkSession) -> None:
-    plan = plans.sql("EXPLAIN SELECT llm('Is {review} good?', title) FROM t").first()[0]
+    plan = plans.sql("EXPLAIN SELECT llm('Is {review} good?', title) FROM t").collect()[0][0]
     assert "LLMEval llm('Is {review} good?', title#" in plan
     assert "fields: [title=title#" in plan
     assert "review=review#" in plan

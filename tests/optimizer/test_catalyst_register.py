@@ -79,7 +79,7 @@ def test_a_misspelt_option_names_the_nearest(spark: SparkSession) -> None:
     with pytest.raises(ConfigError, match=r"app_nam.*did you mean 'app_name'"):
         session_module.session(app_nam="x")
     with pytest.raises(ConfigError, match=r"spark.sparkllm.maxToken.*did you mean 'spark.sparkllm.maxTokens'"):
-        session_module.session(**{"spark.sparkllm.maxToken": 3})
+        session_module.session(**{"spark.sparkllm.maxToken": "3"})
 
 
 def test_register_sets_what_was_given_and_leaves_the_rest(spark: SparkSession) -> None:
