@@ -116,7 +116,8 @@ class QueryReport:
         lines.append(
             ("seconds", f"{self.seconds:.1f}" + (f", of them {start:.1f} starting the engine" if start else ""))
         )
-        lines.append(("rows/s", f"{self.rows_per_second:,.0f}"))
+        rate = self.rows_per_second
+        lines.append(("rows/s", f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"))
         return lines
 
 

@@ -118,7 +118,7 @@ def stop(spark: SparkSession | None = None) -> int:
     context = spark.sparkContext
     application, config = context.applicationId, LLMConfig.from_spark(_sparkllm_conf(spark))
     ended = stop_engines(application, config)
-    if not context.master.startswith("local"):
+    if not str(context.master).startswith("local"):
         slots = context.parallelize(range(context.defaultParallelism), context.defaultParallelism)
         ended += slots.map(lambda _: stop_engines(application, config)).sum()
     return ended

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["QUERIES", "main", "read_reviews"]
 
+# A query, and the columns of the same rows that are printed beside its answers for the reader.
 QUERIES = (
-    "SELECT id, llm('classify', review) FROM reviews",
-    "SELECT product, count(*) FROM reviews WHERE llm('classify', review) = 'negative' GROUP BY product",
-    "SELECT llm('Is this review of {product} about the price? Answer yes or no.', product, description, review) "
-    "FROM reviews LIMIT 20",
+    ("SELECT id, llm('classify', review) FROM reviews", "SELECT review FROM reviews"),
+    ("SELECT product, count(*) FROM reviews WHERE llm('classify', review) = 'negative' GROUP BY product", ""),
+    (
+        "SELECT llm('Is this review of {product} about the price? Answer yes or no.', product, description, review) "
+        "FROM reviews LIMIT 20",
+        "SELECT product, review FROM reviews LIMIT 20",
+    ),
 )
 SCHEMA = "id INT, product STRING, description STRING, review STRING, stars INT"
 SHOWN_ROWS, SHOWN_CHARACTERS = 8, 60
@@ -35,13 +39,14 @@ def read_reviews(spark: SparkSession) -> DataFrame:
 def main() -> None:
     """Run the queries one after the other; print each with a few rows and its report."""
     console = Console(soft_wrap=True)
-    spark = sparkllm.session(model="demo", master="local[2]")
+    quiet = {"spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}  # the tables are what is to be seen
+    spark = sparkllm.session(model="demo", master="local[2]", app_name="sparkllm demo", **quiet)
     try:
         read_reviews(spark).createOrReplaceTempView("reviews")
-        for query in QUERIES:
+        for query, beside in QUERIES:
             console.rule(style="dim")
             console.print(f"[bold]{escape(query)}[/bold]")
-            _show(console, spark.sql(query))
+            _show(console, spark.sql(query), spark.sql(beside) if beside else None)
             console.print(str(sparkllm.last_report()), markup=False, highlight=False)
         console.rule(style="dim")
         _next_steps(console)
@@ -50,12 +55,17 @@ def main() -> None:
         spark.stop()
 
 
-def _show(console: Console, frame: DataFrame) -> None:
+def _show(console: Console, frame: DataFrame, beside: DataFrame | None) -> None:
     """A few rows, cut to one line each; the query runs once and in full."""
     rows = frame.collect()
-    table = Table(*(_cut(name) for name in frame.columns))
-    for row in rows[:SHOWN_ROWS]:
-        table.add_row(*(_cut(value) for value in row))
+    context = beside.collect() if beside is not None else [()] * len(rows)  # the same file in the same order
+    table = Table()
+    for name in frame.columns:
+        table.add_column(_cut(name))
+    for name in beside.columns if beside is not None else ():
+        table.add_column(_cut(name), style="dim")
+    for row, more in list(zip(rows, context, strict=True))[:SHOWN_ROWS]:
+        table.add_row(*(_cut(value) for value in (*row, *more)))
     console.print(table)
     if len(rows) > SHOWN_ROWS:
         console.print(f"... {len(rows)} rows\n", style="dim")

@@ -1,0 +1,46 @@
+"""The README's examples are what a newcomer types first: they run as they stand there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+FORMS = re.findall(r"^\| `(llm\(.*?\))` \|", README, flags=re.M)
+
+
+def test_the_first_example_runs_and_shows_labels_and_a_report(
+    spark: SparkSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = PYTHON[0]
+    assert "sparkllm.session(" in example
+    assert "withColumn" in example
+    settings = {key: spark.conf.get(key) for key in spark.conf.getAll if key.startswith("spark.sparkllm.")}
+    exec(compile(example, "README.md", "exec"), {})
+    out = capsys.readouterr().out
+    assert len(re.findall(r"\|(?:negative|neutral|positive)\|", out.replace(" ", ""))) == 4
+    assert "requests sent to vLLM" in out
+    assert settings == {key: spark.conf.get(key) for key in settings}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_the_table_is_understood(spark: SparkSession, form: str) -> None:
+    names = ["id", "product", "review", "text", "title", "body"]
+    spark.createDataFrame([("x",) * len(names)], ", ".join(f"{n} string" for n in names)).createOrReplaceTempView("any")
+    plan = spark.sql(f"EXPLAIN SELECT {form} FROM any").collect()[0][0]
+    assert "LLMEval llm(" in plan
+
+
+def test_the_table_has_all_its_forms() -> None:
+    assert len(FORMS) == 7
+
+
+@pytest.mark.parametrize("command", ["make demo", "make test"])
+def test_the_two_commands_are_in_the_makefile(command: str) -> None:
+    assert command in README
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{command.removeprefix('make ')}:", makefile, flags=re.M)
