@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from sparkllm.calls import LLMCall
 from sparkllm.errors import SparkLLMError
+from sparkllm.report_html import bar_svg, report_html
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -33,6 +34,10 @@ class CallReport:
         requests: prompts sent to vLLM.
         prompt_tokens, cached_tokens: tokens of those prompts, and how many of them vLLM found in its KV cache.
         output_tokens: tokens generated.
+        static_tokens: those prompt tokens that belong to the chat frame and the instruction, the same in each prompt.
+        cached_data_tokens: sum of max(0, cached - static) over the prompts.
+        predicted_tokens, predicted_data_tokens: the same two as a cold cache of any size would have served, block by
+            block, with the prompts of each task in the order they were sent.
         start_ms: time spent starting an engine, in milliseconds.
         null_fields, too_long, engine_error: rows that are NULL, by reason.
     """
@@ -44,6 +49,10 @@ class CallReport:
     prompt_tokens: int
     cached_tokens: int
     output_tokens: int
+    static_tokens: int
+    cached_data_tokens: int
+    predicted_tokens: int
+    predicted_data_tokens: int
     start_ms: int
     null_fields: int
     too_long: int
@@ -64,7 +73,9 @@ class QueryReport:
         seconds: wall time of the query, engine start included.
         succeeded: False when the query failed; its counts are then those of the tasks that finished.
         error: the failure's message, or None.
-        calls: one report for each LLMEval in the plan.
+        calls: one report for each LLMEval in the plan, counting what its rows used.
+        paid: what the engines on this host counted for the query: requests, tokens, failed attempts and aborted
+            requests included; None where that is not known (they have ended, or run on other hosts).
     """
 
     query: int
@@ -72,6 +83,7 @@ class QueryReport:
     succeeded: bool
     error: str | None
     calls: tuple[CallReport, ...]
+    paid: Mapping[str, int] | None = None
 
     @classmethod
     def from_json(cls, text: str) -> QueryReport:
@@ -90,6 +102,30 @@ class QueryReport:
         return sum(getattr(call, name) for call in self.calls)
 
     @property
+    def prefix_hit_rate(self) -> float:
+        """Share of the prompt tokens that vLLM found in its KV cache: 0..1."""
+        return _share(self.total("cached_tokens"), self.total("prompt_tokens"))
+
+    @property
+    def data_hit_rate(self) -> float:
+        """The same for the data alone, without the instruction that all prompts share: 0..1."""
+        return _share(self.total("cached_data_tokens"), self._data_tokens)
+
+    @property
+    def predicted_hit_rate(self) -> float:
+        """What `prefix_hit_rate` would be with a cold cache of any size."""
+        return _share(self.total("predicted_tokens"), self.total("prompt_tokens"))
+
+    @property
+    def predicted_data_hit_rate(self) -> float:
+        """What `data_hit_rate` would be with a cold cache of any size."""
+        return _share(self.total("predicted_data_tokens"), self._data_tokens)
+
+    @property
+    def _data_tokens(self) -> int:
+        return self.total("prompt_tokens") - self.total("static_tokens")
+
+    @property
     def rows_per_second(self) -> float:
         """Rows that entered LLMEval by second, the engine's start not counted."""
         seconds = self.seconds - self.total("start_ms") / 1000
@@ -100,12 +136,13 @@ class QueryReport:
         return "\n".join(f"{name:<{width}}  {value}" for name, value in self._lines())
 
     def _repr_html_(self) -> str:
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-            for name, value in self._lines()
-        )
-        return f"<table>{cells}</table>"
+        return report_html(self._lines(), self.to_svg())
+
+    def to_svg(self) -> str:
+        """A bar of the prompt tokens: instruction and data from the cache, and what was computed."""
+        cached, data = self.total("cached_tokens"), self.total("cached_data_tokens")
+        computed = self.total("prompt_tokens") - cached
+        return bar_svg([("instruction, cached", cached - data), ("data, cached", data), ("computed", computed)])
 
     def _lines(self) -> list[tuple[str, str]]:
         start = self.total("start_ms") / 1000
@@ -113,6 +150,10 @@ class QueryReport:
         lines = [("LLM report", f"query {self.query}{state}")]
         for call in self.calls:
             lines += _call_lines(call)
+        if self.total("requests"):
+            lines += _hit_lines(self)
+        if self.paid is not None:
+            lines.append(("paid", _paid_line(self.paid)))
         lines.append(
             ("seconds", f"{self.seconds:.1f}" + (f", of them {start:.1f} starting the engine" if start else ""))
         )
@@ -127,20 +168,40 @@ def _call(raw: dict[str, Any]) -> CallReport:
 
 
 def _call_lines(call: CallReport) -> list[tuple[str, str]]:
-    share = (
-        f" ({100 * call.cached_tokens / call.prompt_tokens:.0f} % of the prompt tokens)" if call.prompt_tokens else ""
-    )
     lines = [
         ("call", str(call.call)),
         ("  rows entering LLMEval", f"{call.rows:,}"),
         ("  distinct prompts", f"{call.distinct:,}"),
         ("  requests sent to vLLM", f"{call.requests:,}"),
         ("  prompt tokens", f"{call.prompt_tokens:,}"),
-        ("  cached tokens", f"{call.cached_tokens:,}{share}"),
+        ("  cached tokens", f"{call.cached_tokens:,}"),
         ("  output tokens", f"{call.output_tokens:,}"),
     ]
     lines += [("  NULL rows", f"{rows:,}: {reason}") for reason, rows in call.nulls.items()]
     return lines
+
+
+def _hit_lines(report: QueryReport) -> list[tuple[str, str]]:
+    pairs = [
+        ("prefix hits, data", report.data_hit_rate, report.predicted_data_hit_rate),
+        ("prefix hits, prompt", report.prefix_hit_rate, report.predicted_hit_rate),
+    ]
+    return [
+        (name, f"{100 * rate:.1f} % (predicted from a cold cache: {100 * cold:.1f} %)") for name, rate, cold in pairs
+    ]
+
+
+def _paid_line(paid: Mapping[str, int]) -> str:
+    line = (
+        f"{paid['requests']:,} requests, {paid['prompt_tokens']:,} prompt tokens ({paid['cached_tokens']:,} cached), "
+        f"{paid['output_tokens']:,} output tokens"
+    )
+    extra = ", ".join(f"{paid[name]:,} {name}" for name in ("failed", "aborted") if paid[name])
+    return f"{line}; {extra}" if extra else line
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
 
 
 def last_report(spark: SparkSession | None = None) -> QueryReport:
@@ -152,11 +213,12 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
     Raises:
         SparkLLMError: there is no session, or no such query yet.
     """
-    from sparkllm.spark_session import last_reports
+    from sparkllm.spark_session import last_reports, paid
 
     reports = last_reports(spark, 1)
     if not reports:
         raise SparkLLMError(
             "no query with llm(...) has finished in this session; run one with an action such as show()"
         )
-    return QueryReport.from_json(reports[-1])
+    report = QueryReport.from_json(reports[-1])
+    return replace(report, paid=paid(spark, report.query))

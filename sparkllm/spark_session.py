@@ -13,12 +13,13 @@ from typing import Any
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from sparkllm.backend.client import paid as paid_on_this_host
 from sparkllm.backend.client import stop as stop_engines
 from sparkllm.config import PREFIX, LLMConfig
 from sparkllm.errors import ConfigError, JavaError, SparkLLMError
 from sparkllm.optimizer.jar import build_jar, find_java
 
-__all__ = ["last_reports", "register", "session", "stop"]
+__all__ = ["last_reports", "paid", "register", "session", "stop"]
 
 _PACKAGE = "sparkllm.catalyst"
 _EXTENSION = f"{_PACKAGE}.SparkLLMExtensions"
@@ -98,6 +99,14 @@ def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:
     reports = _load(spark, f"{_PACKAGE}.Reports")
     _jvm_session(spark).sparkContext().listenerBus().waitUntilEmpty(_REPORT_WAIT_MS)
     return [str(text) for text in reports.last(n)]
+
+
+def paid(spark: SparkSession | None, query: int) -> dict[str, int] | None:
+    """What the engines of a local session counted for a query; None on a cluster, where they run on other hosts."""
+    spark = spark or SparkSession.getActiveSession() or SparkSession._instantiatedSession
+    if spark is None or not str(spark.sparkContext.master).startswith("local"):
+        return None
+    return paid_on_this_host(spark.sparkContext.applicationId, str(query), LLMConfig.from_spark(_sparkllm_conf(spark)))
 
 
 def stop(spark: SparkSession | None = None) -> int:

@@ -9,7 +9,7 @@ import json
 import os
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +25,7 @@ from sparkllm.backend.wire import AUTHORIZATION, ENGINE_DIED, location
 from sparkllm.config import LLMConfig
 from sparkllm.errors import EngineDiedError, EngineError, EngineStartError
 
-__all__ = ["EngineClient", "Submission", "connect", "stop"]
+__all__ = ["EngineClient", "Submission", "connect", "paid", "stop"]
 
 _ACTION_SECONDS = 90.0
 # The watchdog sees, and says why, a moment after the socket broke.
@@ -62,6 +62,19 @@ def stop(application: str | None = None, config: LLMConfig | None = None) -> int
     root = root_for((config or LLMConfig()).runtime_dir)
     wanted = [folder for folder in engines(root) if application is None or folder.spec.application == application]
     return sum(end(folder) for folder in wanted)
+
+
+def paid(application: str, query: str, config: LLMConfig) -> dict[str, int] | None:
+    """What this host's engines of `application` counted for `query`, attempts of failed tasks included.
+
+    None where no such engine runs any more: what it counted went with it.
+    """
+    running = [f for f in engines(root_for(config.runtime_dir)) if f.spec.application == application]
+    totals: Counter[str] = Counter()
+    for folder in running:
+        if (state := folder.state()).serving:
+            totals.update(EngineClient(folder, state, config.max_in_flight, 0.0).counters(query))
+    return dict(totals) or None
 
 
 def _connect(spec: EngineSpec, config: LLMConfig) -> EngineClient:
@@ -111,12 +124,12 @@ class EngineClient:
         seconds, self._unread_started_seconds = self._unread_started_seconds, 0.0
         return seconds
 
-    def submit(self, token_ids: pa.ListArray, sampling: Sampling) -> Submission:
-        """Send prompts (a list of int32 token ids per row); returns at once.
+    def submit(self, token_ids: pa.ListArray, sampling: Sampling, query: str = "") -> Submission:
+        """Send prompts (a list of int32 token ids per row) on behalf of `query`; returns at once.
 
         A prompt the engine refuses (too long, empty) is that row's error, not the submission's.
         """
-        command = json.dumps({"sampling": sampling.to_json(), "max_in_flight": self._max_in_flight})
+        command = json.dumps({"sampling": sampling.to_json(), "max_in_flight": self._max_in_flight, "query": query})
         descriptor = flight.FlightDescriptor.for_command(command.encode())
         options = flight.FlightCallOptions(headers=self._headers)
         return Submission(token_ids, lambda: self._client.do_exchange(descriptor, options), self._translate)
@@ -125,9 +138,12 @@ class EngineClient:
         """The first proposal any client of this engine made for `key`."""
         return str(self._ask("agree", [key, proposal]))
 
-    def counters(self) -> dict[str, int]:
-        """Totals since the engine's start: requests, finished, aborted, failed, and the three kinds of tokens."""
-        return dict(self._ask("counters"))
+    def counters(self, query: str | None = None) -> dict[str, int]:
+        """Requests, finished, aborted, failed, and the three kinds of tokens: of one query, or since the engine began.
+
+        Of the last 1,000 queries each; an older or unknown one has zeros.
+        """
+        return dict(self._ask("counters", query))
 
     def reset_prefix_cache(self) -> None:
         """Forget all cached prefixes; requests under way keep theirs."""

@@ -23,6 +23,7 @@ class Sampling:
 
     Attributes:
         max_tokens: most output tokens.
+        min_tokens: fewest; the model cannot end before. For benchmarks and tests with answers of a known length.
         temperature: 0 is greedy.
         seed: seed of every request when the temperature is above 0.
         choices: the only answers allowed (vLLM's structured output); empty for free text.
@@ -32,6 +33,7 @@ class Sampling:
     temperature: float = 0.0
     seed: int | None = None
     choices: tuple[str, ...] = ()
+    min_tokens: int = 0
 
     def to_json(self) -> str:
         """One JSON object, the inverse of `from_json`."""

@@ -56,7 +56,7 @@ class FlightService(flight.FlightServerBase):
         writer.begin(ANSWERS)
         prompts = _prompts(reader)
         try:
-            with self._requests.stream(Sampling.from_json(command["sampling"])) as stream:
+            with self._requests.stream(Sampling.from_json(command["sampling"]), command["query"]) as stream:
                 more = True
                 # Read no more than the engine may hold: gRPC's flow control then holds the client back.
                 while (more or stream.in_flight) and not context.is_cancelled():
@@ -76,7 +76,7 @@ class FlightService(flight.FlightServerBase):
         actions: dict[str, Callable[[], Any]] = {
             "info": lambda: json.loads(self._requests.engine.info.to_json()),
             "agree": lambda: self._agree(*json.loads(body)),
-            "counters": lambda: dict(self._requests.totals),
+            "counters": lambda: dict(self._requests.counters(json.loads(body))),
             "reset_prefix_cache": self._reset_prefix_cache,
             "stop": self._stop,
         }

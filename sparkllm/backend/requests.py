@@ -8,7 +8,7 @@ import itertools
 import queue
 import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
 from sparkllm.backend.engine import Answer, Engine, Sampling
@@ -19,6 +19,8 @@ __all__ = ["COUNTERS", "Requests", "Stream"]
 COUNTERS = ("requests", "finished", "aborted", "failed", "prompt_tokens", "cached_tokens", "output_tokens")
 # Answers of one engine step arrive together; waiting this long puts them into one message.
 _COALESCE_SECONDS = 0.003
+# Queries whose own counts are kept.
+_QUERIES = 1000
 
 
 class Requests:
@@ -27,22 +29,35 @@ class Requests:
     def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
         self.engine = engine
         self.loop = loop
-        self.totals = Counter(dict.fromkeys(COUNTERS, 0))
+        self.totals = _zeros()
+        self._by_query: OrderedDict[str, Counter[str]] = OrderedDict()
         self._names = itertools.count()
         self._lock = threading.Lock()
         self._streams = 0
         self._last_use = time.monotonic()
 
     @contextlib.contextmanager
-    def stream(self, sampling: Sampling) -> Iterator[Stream]:
-        """One client's stream; what is unfinished when it is left is aborted."""
+    def stream(self, sampling: Sampling, query: str) -> Iterator[Stream]:
+        """One client's stream on behalf of `query`; what is unfinished when it is left is aborted."""
         self._count_streams(1)
-        stream = Stream(self, f"stream-{next(self._names)}", sampling)
+        stream = Stream(self, f"stream-{next(self._names)}", sampling, self._counts(query))
         try:
             yield stream
         finally:
             stream.abort()
             self._count_streams(-1)
+
+    def counters(self, query: str | None) -> Counter[str]:
+        """The totals of one query, or of all; an unknown one has zeros."""
+        return self.totals if query is None else self._by_query.get(query, _zeros())
+
+    def _counts(self, query: str) -> Counter[str]:
+        with self._lock:
+            counts = self._by_query.setdefault(query, _zeros())
+            self._by_query.move_to_end(query)
+            if len(self._by_query) > _QUERIES:
+                self._by_query.popitem(last=False)
+            return counts
 
     def touch(self) -> None:
         """Somebody uses the engine."""
@@ -62,8 +77,9 @@ class Requests:
 class Stream:
     """The requests of one client. Its public methods belong to the client's thread, the others to the loop."""
 
-    def __init__(self, requests: Requests, name: str, sampling: Sampling) -> None:
+    def __init__(self, requests: Requests, name: str, sampling: Sampling, counts: Counter[str]) -> None:
         self.in_flight = 0
+        self._counts = counts
         self._requests = requests
         self._name = name
         self._sampling = sampling
@@ -102,34 +118,44 @@ class Stream:
         self._requests.loop.call_soon_threadsafe(self._abort)
 
     def _start(self, rows: list[tuple[int, list[int]]]) -> None:
-        self._requests.totals["requests"] += len(rows)
+        self._count(requests=len(rows))
         for number, token_ids in rows:
             task = self._requests.loop.create_task(self._answer(number, token_ids))
             self._tasks.add(task)
             task.add_done_callback(self._done)
 
     async def _answer(self, number: int, token_ids: list[int]) -> None:
-        totals = self._requests.totals
         try:
             answer = await self._requests.engine.answer(f"{self._name}-{number}", token_ids, self._sampling)
         except EngineDiedError as error:
-            totals["failed"] += 1
+            self._count(failed=1)
             self._outcomes.put(error)
             return
-        totals["finished" if answer.error is None else "failed"] += 1
-        totals["prompt_tokens"] += answer.prompt_tokens
-        totals["cached_tokens"] += answer.cached_tokens
-        totals["output_tokens"] += answer.output_tokens
+        self._count(
+            finished=int(answer.error is None),
+            failed=int(answer.error is not None),
+            prompt_tokens=answer.prompt_tokens,
+            cached_tokens=answer.cached_tokens,
+            output_tokens=answer.output_tokens,
+        )
         self._outcomes.put((number, answer))
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
-            self._requests.totals["aborted"] += 1
+            self._count(aborted=1)
         elif error := task.exception():
             # A mistake of ours, not of the row: without this the client would wait for ever.
             self._outcomes.put(EngineDiedError(f"{type(error).__name__}: {error}"))
 
+    def _count(self, **more: int) -> None:
+        for totals in (self._requests.totals, self._counts):
+            totals.update(more)
+
     def _abort(self) -> None:
         for task in list(self._tasks):
             task.cancel()
+
+
+def _zeros() -> Counter[str]:
+    return Counter(dict.fromkeys(COUNTERS, 0))

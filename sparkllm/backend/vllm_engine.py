@@ -196,6 +196,7 @@ def _parameters(sampling: Sampling) -> Any:
 
     return SamplingParams(
         max_tokens=sampling.max_tokens,
+        min_tokens=sampling.min_tokens,
         temperature=sampling.temperature,
         seed=sampling.seed,
         structured_outputs=StructuredOutputsParams(choice=list(sampling.choices)) if sampling.choices else None,

@@ -17,13 +17,16 @@ from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import NULL, Encoded, encode
 from sparkllm.optimizer.order_fields import order_fields
 from sparkllm.optimizer.order_rows import order_rows
-from sparkllm.udf.prompt import Template, render
+from sparkllm.udf.prefix_counts import PrefixCounter, PrefixCounts
+from sparkllm.udf.prompt import Template, render, static_text
 from sparkllm.udf.task import Task
 from sparkllm.udf.tokens import ChatTokenizer, token_array
 
 __all__ = ["COUNTS", "RESULT", "Evaluation", "Window"]
 
-COUNTS = ("distinct", "requests", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms")
+_ENGINE_COUNTS = ("prompt_tokens", "cached_tokens", "output_tokens")
+_PREFIX_COUNTS = ("static_tokens", "cached_data_tokens", "predicted_tokens", "predicted_data_tokens")
+COUNTS = ("distinct", "requests", *_ENGINE_COUNTS, *_PREFIX_COUNTS, "start_ms")
 RESULT = pa.struct([("value", pa.string()), ("error", pa.string()), *((name, pa.int32()) for name in COUNTS)])
 
 _SAMPLE_ROWS = 4096  # enough to find the field order of the beer table; more costs time before the first request
@@ -48,7 +51,9 @@ class Window:
         owner: for each row the index of its answer, -1 where all fields are null.
         first: for each answer the first row that asked.
         answers: one for each distinct prompt of the window.
-        fresh: one for each prompt new to the task; True marks those the engine gets, in the order they are sent.
+        fresh: indices of the answers whose prompts are new to the task.
+        sent: indices of those the engine gets, in the order they are sent.
+        prefixes: what is expected of the KV cache for those.
     """
 
     rows: int
@@ -57,6 +62,7 @@ class Window:
     answers: list[Answer]
     fresh: np.ndarray
     sent: np.ndarray
+    prefixes: PrefixCounts | None = None
     submission: Submission | None = None
 
     def cancel(self) -> None:
@@ -88,6 +94,8 @@ class Evaluation:
         self._dedup = config.optimizer_dedup and config.temperature == 0
         self._order = self._agree_on_field_order(_encode(self.sample.slice(0, _SAMPLE_ROWS), self.call))
         self._said: set[str] = set()
+        static = self._tokenizer.opening(static_text(self.call))
+        self._prefix_counter = PrefixCounter(static, info.block_size)
 
     def _agree_on_field_order(self, sample: Encoded) -> tuple[int, ...]:
         """The first task of a query to get here decides for all: equal rows give equal prompts in every task."""
@@ -134,7 +142,9 @@ class Evaluation:
         window.fresh = np.array([i for i, _ in fresh], dtype=np.int64)
         window.sent = np.array([i for i, _ in sent], dtype=np.int64)
         if sent:
-            window.submission = self.engine.submit(token_array([tokens for _, tokens in sent]), self._sampling)
+            prompt_ids = token_array([tokens for _, tokens in sent])
+            window.prefixes = self._prefix_counter.add(prompt_ids)
+            window.submission = self.engine.submit(prompt_ids, self._sampling, self.task.query)
 
     def _recall(self, window: Window, i: int, text: str) -> bool:
         """Take the answer of an earlier window; it may still be under way, but it is restored before this one."""
@@ -168,11 +178,14 @@ class Evaluation:
 
     def _collect(self, window: Window, counts: dict[str, np.ndarray]) -> None:
         assert window.submission is not None
+        assert window.prefixes is not None
         batch = window.submission.result()
         rows = window.first[window.sent]
         counts["requests"][rows] = 1
-        for name in ("prompt_tokens", "cached_tokens", "output_tokens"):
+        for name in _ENGINE_COUNTS:
             counts[name][rows] = batch.column(name).to_numpy()
+        for name, tokens in zip(_PREFIX_COUNTS, window.prefixes.of(counts["cached_tokens"][rows]), strict=True):
+            counts[name][rows] = tokens
         texts, errors = batch.column("text").to_pylist(), batch.column("error").to_pylist()
         for i, text, error in zip(window.sent, texts, errors, strict=True):
             answer = window.answers[i]

@@ -19,7 +19,7 @@ import numpy as np
 from sparkllm.calls import LLMCall
 from sparkllm.optimizer.encode import NULL, Encoded
 
-__all__ = ["Template", "render"]
+__all__ = ["Template", "render", "static_text"]
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_]\w*(?:\.\w+)*)\}")
 
@@ -84,6 +84,18 @@ def render(call: LLMCall, table: Encoded, order: tuple[int, ...]) -> list[str]:
         f"{head}\n\n{{{body}}}" if (body := _body(row, data, cells)) else head
         for head, row in zip(_heads(template, table), table.codes, strict=True)
     ]
+
+
+def static_text(call: LLMCall) -> str:
+    """What every prompt of a call begins with, whatever its fields hold.
+
+    >>> static_text(LLMCall(None, "Is {a} good?", ("a",))), static_text(LLMCall(None, "Is it?", ("a",)))
+    ('Is ', 'Is it?\\n\\n{')
+    """
+    template = Template.of(call)
+    if template.columns or not call.fields:
+        return template.texts[0]
+    return f"{template.texts[0]}\n\n{{"
 
 
 def _cells(name: str, values: list[str]) -> list[str]:

@@ -37,6 +37,10 @@ class ChatTokenizer:
         encoded = self._tokenizer.encode_batch_fast(prompts, add_special_tokens=False)
         return [self._head + e.ids + self._tail for e in encoded]
 
+    def opening(self, text: str) -> list[int]:
+        """Token ids of the frame's first half and the text that every prompt begins with."""
+        return self._head + list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
 
 def token_array(ids: list[list[int]]) -> pa.ListArray:
     """Ragged token ids as Arrow list<int32>."""

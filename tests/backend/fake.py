@@ -78,7 +78,7 @@ class Served:
     def submit(self, token_ids: Any, max_in_flight: int = 1024, token: str = TOKEN) -> Submission:
         from json import dumps
 
-        command = dumps({"sampling": Sampling().to_json(), "max_in_flight": max_in_flight}).encode()
+        command = dumps({"sampling": Sampling().to_json(), "max_in_flight": max_in_flight, "query": "7"}).encode()
         client = flight.connect(self.address)
         descriptor = flight.FlightDescriptor.for_command(command)
         options = flight.FlightCallOptions(headers=[(AUTHORIZATION.encode(), f"Bearer {token}".encode())])

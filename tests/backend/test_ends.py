@@ -24,7 +24,7 @@ ONE = prompts([[5, 6, 7]])
 def test_a_killed_server_is_one_clear_error_and_nothing_is_left(start: Callable[[], EngineClient]) -> None:
     engine = start()
     members = members_of(engine)
-    submission = engine.submit(prompts([[5, 6, i] for i in range(100)]), Sampling(max_tokens=900))
+    submission = engine.submit(prompts([[5, 6, i] for i in range(100)]), Sampling(max_tokens=900, min_tokens=900))
     os.kill(server_of(engine).pid, signal.SIGKILL)
     with pytest.raises(EngineDiedError, match=r"server was killed by signal 9.*Run the query again.*Log: /"):
         submission.result()

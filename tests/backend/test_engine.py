@@ -127,7 +127,9 @@ def test_the_counters_add_up(engine: EngineClient, encode: Encode) -> None:
 
 def test_cancelling_aborts_the_requests_inside_vllm(engine: EngineClient, encode: Encode) -> None:
     before = engine.counters()
-    submission = engine.submit(prompts([encode(f"long {i}") for i in range(200)]), Sampling(max_tokens=900))
+    submission = engine.submit(
+        prompts([encode(f"long {i}") for i in range(200)]), Sampling(max_tokens=900, min_tokens=900)
+    )
     time.sleep(1.0)
     submission.cancel()
     deadline = time.monotonic() + 10
@@ -174,8 +176,8 @@ def test_a_killed_client_leaves_no_requests_behind(engine: EngineClient, config:
         "from sparkllm.backend.engine import Sampling\n"
         f"engine = connect(LLMConfig(**{vars(config)!r}), None, 'tests-backend')\n"
         "rows = pa.array([[9, 10, i] for i in range(100)], pa.list_(pa.int32()))\n"
-        "submission = engine.submit(rows, Sampling(max_tokens=1500)); time.sleep(1); print('sent', flush=True)\n"
-        "submission.result()"
+        "submission = engine.submit(rows, Sampling(max_tokens=1500, min_tokens=1500))\n"
+        "time.sleep(1); print('sent', flush=True); submission.result()"
     )
     before = engine.counters()["aborted"]
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -193,7 +195,9 @@ def test_a_killed_client_leaves_no_requests_behind(engine: EngineClient, config:
 def test_a_killed_watchdog_takes_the_whole_group_with_it(engine: EngineClient, encode: Encode) -> None:
     # The last test of this module: the engine is gone after it.
     members = members_of(engine)
-    submission = engine.submit(prompts([encode(f"long {i}") for i in range(50)]), Sampling(max_tokens=900))
+    submission = engine.submit(
+        prompts([encode(f"long {i}") for i in range(50)]), Sampling(max_tokens=900, min_tokens=900)
+    )
     os.kill(leader(engine).pid, signal.SIGKILL)
     print(f"gone after {gone_after(members):.1f} s, allowed {GONE_SECONDS} s")
     with pytest.raises(EngineDiedError, match="a new engine starts by itself"):

@@ -126,3 +126,9 @@ def test_an_engine_is_idle_only_without_open_streams(service: Served) -> None:
     assert service.requests.idle_seconds == 0.0
     submission.cancel()
     assert eventually(lambda: service.requests.idle_seconds > 0.0)
+
+
+def test_each_query_has_counts_of_its_own(service: Served) -> None:
+    service.submit(prompts([[1], [2, 3]])).result()
+    assert service.requests.counters("7")["requests"] == service.requests.counters(None)["requests"] == 2
+    assert set(service.requests.counters("8").values()) == {0}

@@ -26,7 +26,11 @@ class Engine:
     def __init__(self, text: str | None = "neutral", context: int = 2048) -> None:
         model = resources.files("sparkllm").joinpath("demo", "model", "tokenizer.json")
         self.info = SimpleNamespace(
-            tokenizer_json=model.read_text(encoding="utf-8"), chat_prefix="", chat_suffix="", max_model_len=context
+            tokenizer_json=model.read_text(encoding="utf-8"),
+            chat_prefix="",
+            chat_suffix="",
+            max_model_len=context,
+            block_size=16,
         )
         self.text = text
         self.asked: list[list[int]] = []
@@ -39,7 +43,7 @@ class Engine:
     def take_started_seconds(self) -> float:
         return 0.0
 
-    def submit(self, ids: pa.ListArray, sampling: object) -> SimpleNamespace:
+    def submit(self, ids: pa.ListArray, sampling: object, query: str) -> SimpleNamespace:
         self.asked += ids.to_pylist()
         return SimpleNamespace(result=lambda: self.answers(len(ids)), cancel=self.cancel)
 
@@ -47,11 +51,12 @@ class Engine:
         self.cancelled += 1
 
     def answers(self, n: int) -> pa.RecordBatch:
+        cached = pa.array([32] * n, type=pa.int32())
         error = None if self.text is not None else "no answer"
         counts = pa.array([1] * n, type=pa.int32())
         texts, errors = pa.array([self.text] * n, type=pa.string()), pa.array([error] * n, type=pa.string())
         names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens"]
-        return pa.RecordBatch.from_arrays([texts, errors, counts, counts, counts], names=names)
+        return pa.RecordBatch.from_arrays([texts, errors, counts, cached, counts], names=names)
 
 
 def batches(call: str, *columns: list, size: int = 1000) -> Iterator[tuple[pa.Array, pa.StructArray]]:
@@ -158,3 +163,19 @@ def test_no_rows_need_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrow, "connect", lambda *_: pytest.fail("an engine was started for an empty table"))
     assert run(iter([])) == []
     assert run(batches(CLASSIFY, [])) == []
+
+
+def test_hits_of_the_instruction_are_no_hits_of_the_data(engine: Engine) -> None:
+    rows = run(batches(CLASSIFY, ["x", "y", "x"]))
+    static = {row["static_tokens"] for row in rows if row["requests"]}
+    assert len(static) == 1
+    assert {row["cached_data_tokens"] for row in rows if row["requests"]} == {max(0, 32 - static.pop())}
+    assert rows[2]["cached_tokens"] == 0  # it was not asked
+
+
+def test_a_repeated_beginning_is_predicted_to_be_cached(engine: Engine) -> None:
+    rows = run(batches(FREE, ["the same long beginning of a row " * 5] * 3, ["1", "2", "3"]))
+    first, *others = sorted(row["predicted_tokens"] for row in rows)
+    assert (first, len(set(others))) == (0, 1)
+    assert others[0] % 16 == 0
+    assert others[0] > rows[0]["static_tokens"]

@@ -8,13 +8,16 @@ import scala.util.Try
 import org.apache.spark.sql.execution.{QueryExecution, SQLExecution}
 import org.apache.spark.sql.util.QueryExecutionListener
 
+/** The nodes that ran in one execution; `id` is the one in the Spark UI and in the tasks' local properties. */
+case class Ran(id: Long, nodes: mutable.Buffer[LLMEvalExec])
+
 /** Keeps a JSON report of each of the last 100 queries of this driver that asked a model. */
 object Reports {
   private val capacity = 100
   private val kept = mutable.ArrayDeque[String]()
   // Nodes that ran, by query. The plan would not do: adaptive execution drops a node whose output turned out empty, and
   // a cached table or a command's result shows its node again without running it.
-  private val running = new WeakHashMap[QueryExecution, mutable.Buffer[LLMEvalExec]]()
+  private val running = new WeakHashMap[QueryExecution, Ran]()
 
   /** The last n reports, oldest first. The caller waits for the listener bus before. */
   def last(n: Int): Array[String] = kept.synchronized(kept.takeRight(n).toArray)
@@ -26,13 +29,12 @@ object Reports {
     id <- Option(node.session.sparkContext.getLocalProperty(SQLExecution.EXECUTION_ID_KEY))
     query <- Option(SQLExecution.getQueryExecution(id.toLong))
   } running.synchronized {
-    val nodes = running.computeIfAbsent(query, _ => mutable.Buffer())
-    if (!nodes.exists(_ eq node)) nodes += node
+    val ran = running.computeIfAbsent(query, _ => Ran(id.toLong, mutable.Buffer()))
+    if (!ran.nodes.exists(_ eq node)) ran.nodes += node
   }
 
-  /** The nodes that ran for `query`; they are forgotten. */
-  private[catalyst] def ended(query: QueryExecution): Seq[LLMEvalExec] =
-    running.synchronized(Option(running.remove(query)).map(_.toSeq).getOrElse(Nil))
+  /** What ran for `query`; it is forgotten. */
+  private[catalyst] def ended(query: QueryExecution): Option[Ran] = running.synchronized(Option(running.remove(query)))
 
   private[catalyst] def add(report: String): Unit = kept.synchronized {
     kept.append(report)
@@ -50,8 +52,7 @@ class ReportListener extends QueryExecutionListener {
   }
 
   private def report(qe: QueryExecution, seconds: Double, error: Option[String]): Unit = synchronized {
-    val calls = Reports.ended(qe).map(n => (n, drain(n)))
-    if (calls.nonEmpty) Reports.add(json(qe.id, seconds, error, calls))
+    Reports.ended(qe).foreach(ran => Reports.add(json(ran, seconds, error)))
   }
 
   /** Reads the counters and sets them back: a node that runs again then tells only what is new. */
@@ -61,11 +62,12 @@ class ReportListener extends QueryExecutionListener {
     key -> value
   }
 
-  private def json(id: Long, seconds: Double, error: Option[String], calls: Seq[(LLMEvalExec, Map[String, Long])]) = {
+  private def json(ran: Ran, seconds: Double, error: Option[String]) = {
     val out = LLMSpec.mapper.createObjectNode()
-    out.put("query", id).put("seconds", seconds).put("succeeded", error.isEmpty).put("error", error.orNull)
+    out.put("query", ran.id).put("seconds", seconds).put("succeeded", error.isEmpty).put("error", error.orNull)
     val list = out.putArray("calls")
-    calls.foreach { case (node, counts) =>
+    ran.nodes.foreach { node =>
+      val counts = drain(node)
       val one = list.addObject()
       one.set[com.fasterxml.jackson.databind.JsonNode]("call", LLMSpec.mapper.readTree(node.call.spec.json))
       LLMEvalExec.counters.foreach { case (key, _, _) => one.put(key, counts(key)) }

@@ -1,0 +1,62 @@
+"""Prefix hits of a task's prompts, measured and predicted, with and without the instruction that all of them share.
+
+A static instruction adds the same hits to every prompt and flatters the rate, so the data part is counted by itself:
+sum of max(0, cached - static) over sum of (prompt - static) tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from sparkllm.optimizer.block_prefixes import BlockPrefixes
+
+__all__ = ["PrefixCounter", "PrefixCounts"]
+
+
+@dataclass(frozen=True)
+class PrefixCounts:
+    """What is expected of the KV cache for some prompts.
+
+    Attributes:
+        static: tokens at each prompt's beginning that no field can change, int32 [prompts].
+        predicted: tokens that a cache of any size serves, int32 [prompts].
+    """
+
+    static: np.ndarray
+    predicted: np.ndarray
+
+    def of(self, cached: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(static, cached of the data, predicted, predicted of the data), int32 [prompts] each.
+
+        Args:
+            cached: tokens that the engine found in its cache, int32 [prompts].
+        """
+        nothing = np.int32(0)
+        data, predicted_data = (np.maximum(nothing, tokens - self.static) for tokens in (cached, self.predicted))
+        return self.static, data, self.predicted, predicted_data
+
+
+class PrefixCounter:
+    """Follows the prompts of one task in the order they are sent."""
+
+    def __init__(self, opening: list[int], block_size: int) -> None:
+        """`opening`: token ids of the chat frame and the instruction, as far as no field comes in."""
+        self._opening = np.array(opening, dtype=np.int32)
+        self._prefixes = BlockPrefixes(block_size)
+
+    def add(self, prompts: pa.ListArray) -> PrefixCounts:
+        """Count these prompts (list<int32>) as sent."""
+        ids, ends = prompts.values.to_numpy(), prompts.offsets.to_numpy()
+        each = [ids[begin:end] for begin, end in pairwise(ends)]
+        static = np.array([self._shared(prompt) for prompt in each], dtype=np.int32)
+        return PrefixCounts(static, np.array([self._prefixes.add(prompt) for prompt in each], dtype=np.int32))
+
+    def _shared(self, prompt: np.ndarray) -> int:
+        """The last tokens of the instruction may have merged with the data's first."""
+        length = min(len(prompt), len(self._opening))
+        differs = np.flatnonzero(prompt[:length] != self._opening[:length])
+        return int(differs[0]) if len(differs) else length
