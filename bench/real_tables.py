@@ -12,14 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyspark
+from machine import machine
 from pyspark.sql import SparkSession
 
 import sparkllm
@@ -95,12 +94,6 @@ def run(spark: SparkSession, path: Path, call: str, rows: int) -> dict:
         "unequal": unequal,
         **counts,
     }
-
-
-def machine() -> dict:
-    """Where the figures come from."""
-    return {"cpu_count": os.cpu_count(), "platform": platform.platform(), "python": platform.python_version(),
-            "pyspark": pyspark.__version__, "sparkllm": sparkllm.__version__}  # fmt: skip
 
 
 if __name__ == "__main__":
