@@ -18,8 +18,8 @@ PREFIX = "spark.sparkllm."
 _OPTIMIZER = "optimizer_"
 
 
-def _setting(default: Any, doc: str) -> Any:
-    return field(default=default, metadata={"doc": doc})
+def _setting(default: Any, doc: str, least: float | None = None) -> Any:
+    return field(default=default, metadata={"doc": doc, "least": least})
 
 
 def _camel(name: str) -> str:
@@ -40,24 +40,30 @@ class LLMConfig:
 
     model: str = _setting("demo", "Path or Hugging Face id of the model; `demo` is the small one that is shipped.")
     chat_template: str = _setting("", "Chat template (path or Jinja text) for a model whose tokenizer has none.")
-    max_tokens: int = _setting(128, "Most output tokens of a free-text answer.")
-    temperature: float = _setting(0.0, "Sampling temperature; 0 is greedy.")
+    max_tokens: int = _setting(128, "Most output tokens of a free-text answer.", least=1)
+    temperature: float = _setting(0.0, "Sampling temperature; 0 is greedy.", least=0)
     fail_on_error: bool = _setting(False, "true: a row without an answer fails the job; false: it is NULL, counted.")
 
-    max_model_len: int = _setting(0, "Longest prompt plus answer, in tokens; 0 takes the model's own limit.")
+    max_model_len: int = _setting(0, "Longest prompt plus answer, in tokens; 0 takes the model's own limit.", least=0)
     dtype: str = _setting("auto", "Weights' type, as in vLLM: auto, bfloat16, float16, float32.")
-    block_size: int = _setting(0, "KV-cache block, in tokens; 0 takes 32 on a CPU and vLLM's default on a GPU.")
-    kv_cache_gib: float = _setting(0.0, "KV cache, in GiB; 0 takes 1 on a CPU and what vLLM finds free on a GPU.")
-    gpu_memory_utilization: float = _setting(0.9, "Share of GPU memory for vLLM.")
-    max_num_seqs: int = _setting(0, "Most sequences in one engine step; 0 takes vLLM's default.")
+    block_size: int = _setting(
+        0, "KV-cache block, in tokens; 0 takes 32 on a CPU and vLLM's default on a GPU.", least=0
+    )
+    kv_cache_gib: float = _setting(
+        0.0, "KV cache, in GiB; 0 takes 1 on a CPU and what vLLM finds free on a GPU.", least=0
+    )
+    gpu_memory_utilization: float = _setting(0.9, "Share of GPU memory for vLLM.", least=0)
+    max_num_seqs: int = _setting(0, "Most sequences in one engine step; 0 takes vLLM's default.", least=0)
     engine_options: str = _setting("{}", "More vLLM engine arguments, as a JSON object.")
-    max_in_flight: int = _setting(1024, "Most requests of one stream inside the engine at a time.")
-    start_timeout_seconds: float = _setting(900.0, "Longest start of an engine before it counts as failed.")
-    idle_seconds: float = _setting(600.0, "An engine without requests for this long ends; the next query restarts it.")
+    max_in_flight: int = _setting(1024, "Most requests of one stream inside the engine at a time.", least=1)
+    start_timeout_seconds: float = _setting(900.0, "Longest start of an engine before it counts as failed.", least=0)
+    idle_seconds: float = _setting(
+        600.0, "An engine without requests for this long ends; the next query restarts it.", least=0
+    )
     runtime_dir: str = _setting("", "Folder of sockets and logs; empty takes sparkllm-<uid> in the temporary folder.")
 
-    window_rows: int = _setting(256, "Rows of the first window; each next one is four times as large.")
-    max_window_rows: int = _setting(16384, "Rows of the largest window.")
+    window_rows: int = _setting(256, "Rows of the first window; each next one is four times as large.", least=1)
+    max_window_rows: int = _setting(16384, "Rows of the largest window.", least=1)
 
     optimizer_reuse: bool = _setting(True, "Evaluate the same call in one query once.")
     optimizer_push_filters: bool = _setting(True, "Run filters that need no answer before the LLM.")
@@ -66,6 +72,12 @@ class LLMConfig:
     optimizer_dedup: bool = _setting(True, "Ask for equal prompts once.")
     optimizer_order_fields: bool = _setting(True, "Choose the field order that shares most prefix tokens.")
     optimizer_order_rows: bool = _setting(True, "Send prompts that share a prefix one after the other.")
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value, least = getattr(self, f.name), f.metadata["least"]
+            if least is not None and not value >= least:
+                raise ConfigError(f"{_key(f.name)} takes {least} or more, got {value}; meaning: {f.metadata['doc']}")
 
     @classmethod
     def spark_keys(cls) -> dict[str, str]:

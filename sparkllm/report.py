@@ -128,7 +128,7 @@ class QueryReport:
     @property
     def rows_per_second(self) -> float:
         """Rows that entered LLMEval by second, the engine's start not counted."""
-        seconds = self.seconds - self.total("start_ms") / 1000
+        seconds = self.seconds - min(self.seconds, self.total("start_ms") / 1000)
         return self.total("rows") / seconds if seconds > 0 else 0.0
 
     def __str__(self) -> str:
@@ -205,10 +205,10 @@ def _share(part: int, whole: int) -> float:
 
 
 def last_report(spark: SparkSession | None = None) -> QueryReport:
-    """The report of the last finished query that called the model.
+    """The report of the last finished query of this driver that called the model, in whichever session.
 
     Args:
-        spark: the session that ran it; the active one when left out.
+        spark: a session of the driver; the active one when left out.
 
     Raises:
         SparkLLMError: there is no session, or no such query yet.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from sparkllm.backend.client import paid as paid_on_this_host
@@ -45,15 +45,15 @@ def session(model: str | None = None, *, master: str = "", app_name: str = "", *
         options["model"] = model
     settings = _settings(options, spark_conf)
     find_java()
-    builder: Any = SparkSession.builder
-    if SparkContext._active_spark_context is None and not SparkSession.getActiveSession():
+    if _runs_here(master or spark_conf.get("spark.master", "")):
         # Spark's default is the first python3 on PATH, which may lack sparkllm; a cluster has a Python of its own
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        for key, value in _static_conf(master, app_name, spark_conf).items():
-            builder = builder.config(key, value)
-    for key, value in {**spark_conf, **settings}.items():
-        if key not in ("spark.jars", "spark.sql.extensions"):
-            builder = builder.config(key, value)
+    named = {"spark.master": master, "spark.app.name": app_name}
+    builder: Any = SparkSession.builder
+    for key, value in {**{k: v for k, v in named.items() if v}, **spark_conf, **settings}.items():
+        builder = builder.config(key, value)
+    # The rules are brought into the session that runs: setting spark.jars and spark.sql.extensions here would replace
+    # what spark-submit or spark-defaults.conf give there.
     return register(builder.getOrCreate(), **options)
 
 
@@ -88,7 +88,7 @@ def register(spark: SparkSession, model: str | None = None, *, _function: Any = 
 def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:
     """JSON of the last `n` queries of this driver that asked a model, oldest first; at most 100 are kept.
 
-    `spark` may be left out where a session is active.
+    All sessions of a driver share them; `spark` may be left out where a session is active.
 
     Each is {"query", "seconds", "succeeded", "error", "calls": [{"call", "rows", "distinct", "requests",
     "prompt_tokens", "cached_tokens", "output_tokens", "start_ms", "null_fields", "too_long", "engine_error"}]}.
@@ -169,18 +169,9 @@ def _sparkllm_conf(spark: SparkSession) -> dict[str, str]:
     return {k: v for k, v in spark.conf.getAll.items() if k.startswith(PREFIX)}
 
 
-def _static_conf(master: str, app_name: str, conf: Mapping[str, str]) -> dict[str, str]:
-    """What a session can take only when it begins: jar, extension, master and name."""
-    configured = SparkConf()  # spark-submit's and spark-defaults.conf's
-    out = {}
-    for key, value in (("spark.jars", str(build_jar())), ("spark.sql.extensions", _EXTENSION)):
-        own = conf.get(key) or configured.get(key, "") or ""
-        out[key] = own if value in own.split(",") else ",".join(filter(None, [own, value]))
-    if master or not (conf.get("spark.master") or configured.get("spark.master") or "MASTER" in os.environ):
-        out["spark.master"] = master or "local[*]"
-    if app_name:
-        out["spark.app.name"] = app_name
-    return out
+def _runs_here(master: str) -> bool:
+    """Whether the executors are surely on this machine: under spark-submit, or with a master that it knows, not."""
+    return "PYSPARK_GATEWAY_PORT" not in os.environ and (not master or master.startswith("local"))
 
 
 def _jvm_session(spark: SparkSession) -> Any:

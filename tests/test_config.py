@@ -34,3 +34,9 @@ def test_every_setting_has_a_meaning() -> None:
 
 def test_other_spark_keys_are_ignored() -> None:
     assert LLMConfig.from_spark({"spark.app.name": "x"}) == LLMConfig()
+
+
+@pytest.mark.parametrize("option", ["max_in_flight", "max_tokens", "window_rows", "max_window_rows"])
+def test_a_number_that_would_stop_everything_is_refused(option: str) -> None:
+    with pytest.raises(ConfigError, match="takes 1 or more, got 0; meaning:"):
+        LLMConfig.from_options({option: 0})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -80,3 +81,14 @@ def engine_processes(runtime: Path) -> list[psutil.Process]:
     named = [p for p in psutil.process_iter(["cmdline"]) if any(str(runtime) in a for a in p.info["cmdline"] or [])]
     watchdogs = [p for p in named if "sparkllm.backend.watchdog" in p.info["cmdline"]]
     return [q for p in watchdogs for q in (p, *p.children(recursive=True))]
+
+
+def test_an_rdd_of_the_answers_uses_the_sessions_own_engine_and_settings(spark: SparkSession) -> None:
+    """`df.rdd` runs outside an SQL execution, where Spark gives its tasks no settings."""
+    frame = spark.createDataFrame([("I love it",), ("It broke",)], "review string").coalesce(1)
+    asked = frame.select(llm("classify", "review").alias("c"))
+    assert asked.rdd.map(lambda row: row.c).collect() == [row.c for row in asked.collect()]
+    folders = Path(spark.conf.get("spark.sparkllm.runtimeDir") or "").glob("*/spec.json")
+    applications = {json.loads(path.read_text(encoding="utf-8"))["application"] for path in folders}
+    assert spark.sparkContext.applicationId in applications
+    assert not any(name.startswith("process-") for name in applications)

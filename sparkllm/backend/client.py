@@ -5,11 +5,13 @@ Imports neither torch nor vllm; importing takes a fraction of a second.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +23,7 @@ from sparkllm.backend.launch import await_ready, end, end_earlier_applications
 from sparkllm.backend.state import EngineState
 from sparkllm.backend.submission import Submission
 from sparkllm.backend.sweep import engines
-from sparkllm.backend.wire import AUTHORIZATION, ENGINE_DIED, location
+from sparkllm.backend.wire import AUTHORIZATION, ENGINE_DIED, PROMPTS, location
 from sparkllm.config import LLMConfig
 from sparkllm.errors import EngineDiedError, EngineError, EngineStartError
 
@@ -69,11 +71,12 @@ def paid(application: str, query: str, config: LLMConfig) -> dict[str, int] | No
 
     None where no such engine runs any more: what it counted went with it.
     """
-    running = [f for f in engines(root_for(config.runtime_dir)) if f.spec.application == application]
     totals: Counter[str] = Counter()
-    for folder in running:
-        if (state := folder.state()).serving:
-            totals.update(EngineClient(folder, state, config.max_in_flight, 0.0).counters(query))
+    for folder in engines(root_for(config.runtime_dir)):
+        # An engine may end at any moment here; a report must not fail for it.
+        with contextlib.suppress(EngineError, OSError, pa.ArrowException):
+            if folder.spec.application == application and (state := folder.state()).serving:
+                totals.update(EngineClient(folder, state, config.max_in_flight, 0.0).counters(query))
     return dict(totals) or None
 
 
@@ -129,10 +132,28 @@ class EngineClient:
 
         A prompt the engine refuses (too long, empty) is that row's error, not the submission's.
         """
-        command = json.dumps({"sampling": sampling.to_json(), "max_in_flight": self._max_in_flight, "query": query})
-        descriptor = flight.FlightDescriptor.for_command(command.encode())
-        options = flight.FlightCallOptions(headers=self._headers)
-        return Submission(token_ids, lambda: self._client.do_exchange(descriptor, options), self._translate)
+        return Submission(token_ids, lambda: self._exchange(sampling, query), self._translate)
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep the engine from counting as idle meanwhile: a task may wait long for its next rows.
+
+        A holder that dies lets go.
+        """
+        writer, reader = self._exchange(Sampling(), "")
+        with contextlib.suppress(flight.FlightError, pa.ArrowException, OSError):  # a dead engine shows at its next use
+            writer.begin(PROMPTS)
+        try:
+            yield
+        finally:
+            reader.cancel()
+            with contextlib.suppress(flight.FlightError, pa.ArrowException, OSError):
+                writer.close()
+
+    def _exchange(self, sampling: Sampling, query: str) -> Any:
+        command = {"sampling": sampling.to_json(), "max_in_flight": self._max_in_flight, "query": query}
+        descriptor = flight.FlightDescriptor.for_command(json.dumps(command).encode())
+        return self._client.do_exchange(descriptor, flight.FlightCallOptions(headers=self._headers))
 
     def agree(self, key: str, proposal: str) -> str:
         """The first proposal any client of this engine made for `key`."""

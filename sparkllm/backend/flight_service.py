@@ -71,8 +71,9 @@ class FlightService(flight.FlightServerBase):
 
     def do_action(self, context: Any, action: flight.Action) -> Iterator[bytes]:
         """One JSON value for each of: info, agree, counters, reset_prefix_cache, stop."""
-        self._requests.touch()
         body = action.body.to_pybytes()
+        if action.type != "counters" or json.loads(body) is None:  # reading a report is no use of the engine
+            self._requests.touch()
         actions: dict[str, Callable[[], Any]] = {
             "info": lambda: json.loads(self._requests.engine.info.to_json()),
             "agree": lambda: self._agree(*json.loads(body)),

@@ -58,6 +58,14 @@ class EngineFolder:
         """What `of` wrote."""
         return EngineSpec.from_json(self._spec.read_bytes())
 
+    @property
+    def readable(self) -> bool:
+        """Whether this version of sparkllm understands what is written here."""
+        try:
+            return bool(self.spec and self.state())
+        except (OSError, ValueError, TypeError, KeyError):
+            return False
+
     def state(self) -> EngineState:
         """The state now; `none` when no engine was started here."""
         try:

@@ -23,6 +23,10 @@ _MAX_CAUSE = 1200
 
 _ADVICE = (
     (
+        r"gpu.memory.utilization|Free memory on device",
+        "lower spark.sparkllm.gpuMemoryUtilization (two engines on one GPU share its memory), or free GPU memory",
+    ),
+    (
         r"kv cache|memory|OutOfMemory|max_model_len|max seq len",
         "lower spark.sparkllm.kvCacheGib or spark.sparkllm.maxModelLen, free memory, or take a smaller model",
     ),

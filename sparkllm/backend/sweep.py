@@ -18,8 +18,9 @@ _KEPT_SECONDS = 24 * 3600.0
 
 
 def engines(root: Path) -> list[EngineFolder]:
-    """The folders below `root` in which an engine runs or ran."""
-    return [EngineFolder(path.parent) for path in sorted(root.glob("*/state.json"))]
+    """The folders below `root` in which an engine runs or ran; those that another version wrote are left alone."""
+    folders = [EngineFolder(path.parent) for path in sorted(root.glob("*/state.json"))]
+    return [folder for folder in folders if folder.readable]
 
 
 def sweep(root: Path) -> None:

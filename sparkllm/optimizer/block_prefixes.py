@@ -9,9 +9,13 @@ import numpy as np
 
 __all__ = ["BlockPrefixes"]
 
+_MOST_BLOCKS = 1_000_000
+
 
 class BlockPrefixes:
     """Prompts seen so far, as the chained hashes of their whole blocks: a cache of any size, cold at the start.
+
+    Limits: after a million different blocks nothing more is learnt, and the prediction becomes a lower bound.
 
     >>> prefixes = BlockPrefixes(2)
     >>> [prefixes.add(np.array(ids, dtype=np.int32)) for ids in ([1, 2, 3, 4, 5], [1, 2, 3, 4, 6], [1, 2, 3, 4])]
@@ -31,5 +35,6 @@ class BlockPrefixes:
             hitting = hitting and chain in self._seen
             if hitting and end < len(token_ids):
                 served = end
-            self._seen.add(chain)
+            if len(self._seen) < _MOST_BLOCKS:
+                self._seen.add(chain)
         return served

@@ -97,12 +97,12 @@ def _spark_jars() -> Path:
 
 def _cache_folder() -> Path:
     """The user's cache folder, or one of this user's own in the temporary folder where that is not writable."""
-    wanted = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "sparkllm")
     try:
+        wanted = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "sparkllm")
         wanted.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=wanted):
             return wanted
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home folder
         return Path(tempfile.mkdtemp(prefix="sparkllm-jar-"))
 
 

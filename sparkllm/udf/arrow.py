@@ -14,9 +14,8 @@ import pyarrow as pa
 from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
-from sparkllm.backend.client import connect
-from sparkllm.calls import LLMCall
-from sparkllm.udf.evaluation import COUNTS, RESULT, Evaluation
+from sparkllm.backend.client import EngineClient, connect
+from sparkllm.udf.evaluation import COUNTS, RESULT, Evaluation, Window
 from sparkllm.udf.task import Task
 from sparkllm.udf.windows import windows
 
@@ -31,12 +30,11 @@ _UNDER_WAY = 2
 Batches = Iterator[tuple[pa.Array, pa.StructArray]]
 
 
-def evaluate(batches: Batches, task: Task) -> Iterator[pa.StructArray]:
+def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
     """Answer every row of one Spark task.
 
     Args:
-        batches: (the call as JSON, the same in every row; struct<f0: string, f1: string, ...> of its fields).
-        task: the settings and the query this task belongs to.
+        batches: (the request as JSON, the same in every row; struct<f0: string, f1: string, ...> of the call's fields).
 
     Yields:
         struct<value, error, distinct, requests, ...> arrays; together they hold one entry for each row, in order.
@@ -49,24 +47,32 @@ def evaluate(batches: Batches, task: Task) -> Iterator[pa.StructArray]:
     first = next(filled, None)
     if first is None:
         return
-    call = LLMCall.from_json(first[0][0].as_py())
-    evaluation = Evaluation(call, task, connect(task.config, call.model, task.application), sample=first[1])
+    task = Task.from_request(first[0][0].as_py())
     rows = (fields for _, fields in chain([first], filled))
-    under_way: deque = deque()
+    engine = connect(task.config, task.call.model, task.application)
+    with engine.hold():  # a source that is slow to give the next window must not let the engine look idle
+        yield from _answer(windows(rows, task.config.window_rows, task.config.max_window_rows), task, engine, first[1])
+
+
+def _answer(
+    planned: Iterator[pa.StructArray], task: Task, engine: EngineClient, sample: pa.StructArray
+) -> Iterator[pa.StructArray]:
+    evaluation = Evaluation(task, engine, sample)
+    under_way: deque[Window] = deque()
     try:
-        for window in windows(rows, task.config.window_rows, task.config.max_window_rows):
+        for window in planned:
             under_way.append(evaluation.submit(window))
             if len(under_way) == _UNDER_WAY:
                 yield evaluation.restore(under_way.popleft())
         while under_way:
             yield evaluation.restore(under_way.popleft())
     finally:  # a LIMIT was met, the query was cancelled, or something failed
-        for window in under_way:
-            window.cancel()
+        for window_left in under_way:
+            window_left.cancel()
 
 
 def _llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
-    for answers in evaluate(batches, Task.current()):
+    for answers in evaluate(batches):
         yield answers.cast(RESULT)
 
 

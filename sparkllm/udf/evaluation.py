@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
@@ -75,13 +76,13 @@ class Window:
 class Evaluation:
     """Plans and restores the windows of one call."""
 
-    call: LLMCall
     task: Task
     engine: EngineClient
     sample: pa.StructArray
-    _remembered: OrderedDict[str, Answer] = field(default_factory=OrderedDict)
+    _remembered: OrderedDict[bytes, Answer] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
+        self.call = self.task.call
         info = self.engine.info
         config = self.task.config
         self._tokenizer = ChatTokenizer.shared(info.tokenizer_json, info.chat_prefix, info.chat_suffix)
@@ -143,18 +144,19 @@ class Evaluation:
         window.sent = np.array([i for i, _ in sent], dtype=np.int64)
         if sent:
             prompt_ids = token_array([tokens for _, tokens in sent])
-            window.prefixes = self._prefix_counter.add(prompt_ids)
             window.submission = self.engine.submit(prompt_ids, self._sampling, self.task.query)
+            window.prefixes = self._prefix_counter.add(prompt_ids)  # while the engine is at work
 
     def _recall(self, window: Window, i: int, text: str) -> bool:
         """Take the answer of an earlier window; it may still be under way, but it is restored before this one."""
         if not self._dedup:
             return False
-        known = self._remembered.get(text)
+        key = blake2b(text.encode(), digest_size=16).digest()  # prompts may be long, answers are short
+        known = self._remembered.get(key)
         if known is not None and known.error != "engine_error":  # a failure is tried again, never kept
             window.answers[i] = known
             return True
-        self._remembered[text] = window.answers[i]
+        self._remembered[key] = window.answers[i]
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
         return False
@@ -184,8 +186,9 @@ class Evaluation:
         counts["requests"][rows] = 1
         for name in _ENGINE_COUNTS:
             counts[name][rows] = batch.column(name).to_numpy()
+        counted = batch.column("prompt_tokens").to_numpy() > 0  # a request that failed has no tokens to share
         for name, tokens in zip(_PREFIX_COUNTS, window.prefixes.of(counts["cached_tokens"][rows]), strict=True):
-            counts[name][rows] = tokens
+            counts[name][rows] = np.where(counted, tokens, 0)
         texts, errors = batch.column("text").to_pylist(), batch.column("error").to_pylist()
         for i, text, error in zip(window.sent, texts, errors, strict=True):
             answer = window.answers[i]

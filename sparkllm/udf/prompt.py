@@ -21,7 +21,9 @@ from sparkllm.optimizer.encode import NULL, Encoded
 
 __all__ = ["Template", "render", "static_text"]
 
-_TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_]\w*(?:\.\w+)*)\}")
+_NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+# `{{name}}` stands for the text {name}; every other brace is plain text, as in JSON. Template.scala knows the same.
+_TOKEN = re.compile(rf"\{{\{{({_NAME})\}}\}}|\{{({_NAME})\}}")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Template:
 
     @classmethod
     def of(cls, call: LLMCall) -> Template:
-        """Parse a call's instruction; `{{` and `}}` stand for braces, `{x}` where no field is called x for itself.
+        """Parse a call's instruction; `{{x}}` stands for the text {x}, `{x}` where no field is called x for itself.
 
         >>> Template.of(LLMCall(None, "Is {a} {{big}}?", ("a", "b")))
         Template(texts=('Is ', ' {big}?'), columns=(0,))
@@ -48,11 +50,11 @@ class Template:
         for match in _TOKEN.finditer(text):
             texts[-1] += text[start : match.start()]
             start = match.end()
-            if match[1] in call.fields:
-                columns.append(call.fields.index(match[1]))
+            if match[2] in call.fields:
+                columns.append(call.fields.index(match[2]))
                 texts.append("")
             else:
-                texts[-1] += match[0] if match[1] else match[0][0]
+                texts[-1] += match[0] if match[2] else f"{{{match[1]}}}"
         texts[-1] += text[start:]
         return cls(tuple(texts), tuple(columns))
 

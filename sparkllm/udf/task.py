@@ -1,34 +1,50 @@
-"""What a Python worker knows of the Spark task it serves: settings, application and query."""
+"""What a Python worker is asked to do: one call, with the settings of the session that planned it."""
 
 from __future__ import annotations
 
-import os
+import json
 from dataclasses import dataclass
 
 from pyspark import TaskContext
 
+from sparkllm.calls import LLMCall
 from sparkllm.config import LLMConfig
 
 __all__ = ["Task"]
 
+_EXECUTION = "spark.sql.execution.id"
+
 
 @dataclass(frozen=True)
 class Task:
-    """Spark sends every `spark.*` setting of the session to its tasks as local properties."""
+    """One call in one Spark task.
 
+    Attributes:
+        call: what is asked.
+        config: the session's settings when the query was planned.
+        application: id of the Spark application, which owns the engine.
+        query: Spark's id of the SQL execution; empty outside one, as in `df.rdd`.
+    """
+
+    call: LLMCall
     config: LLMConfig
     application: str
-    query: str
+    query: str = ""
 
     @classmethod
-    def current(cls) -> Task:
-        """The task of this worker; outside Spark, the defaults under an application of this process."""
+    def from_request(cls, text: str) -> Task:
+        """Read what the Catalyst extension wrote: {"call": {...}, "conf": {...}, "application": "..."}.
+
+        Settings travel with the plan, not as Spark's local properties: those are missing in `df.rdd` and its like.
+
+        Raises:
+            ConfigError: an unknown `spark.sparkllm.*` key, or a value that cannot be used.
+        """
+        request = json.loads(text)
         context = TaskContext.get()
-        if context is None:
-            return cls(LLMConfig(), f"process-{os.getpid()}", "")
-        properties = {key: context.getLocalProperty(key) for key in LLMConfig.spark_keys()}
         return cls(
-            config=LLMConfig.from_spark({key: text for key, text in properties.items() if text is not None}),
-            application=context.getLocalProperty("spark.app.id") or f"process-{os.getppid()}",
-            query=context.getLocalProperty("spark.sql.execution.id") or "",
+            call=LLMCall.from_json(json.dumps(request["call"])),
+            config=LLMConfig.from_spark(request["conf"]),
+            application=request["application"],
+            query=(context.getLocalProperty(_EXECUTION) if context else None) or "",
         )

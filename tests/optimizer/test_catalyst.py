@@ -6,6 +6,7 @@ A stand-in for the engine answers each row with its first field in capitals: the
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ RULES = ("reuse", "pushFilters", "pushLimits", "pruneUnused")
 COUNTS = ("distinct", "requests", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms")
 
 
-def stand_in(echo: bool = False) -> Any:
-    """An `__llm_eval`: the first field in capitals, or with `echo` all fields as a JSON array.
+def stand_in(echo: str = "") -> Any:
+    """An `__llm_eval`: the first field in capitals, all `fields` as a JSON array, or the whole `request`.
 
     Its functions are nested so that Spark sends them to the workers by value.
     """
@@ -34,18 +35,19 @@ def stand_in(echo: bool = False) -> Any:
     counts = {"distinct": 1, "requests": 1, "prompt_tokens": 10, "cached_tokens": 4, "output_tokens": 1}
     returned = StructType(texts + [StructField(n, IntegerType()) for n in COUNTS])
 
-    def answer(call: dict[str, Any], fields: list[str | None]) -> dict[str, Any]:
+    def answer(request: str, fields: list[str | None]) -> dict[str, Any]:
+        call = json.loads(request)["call"]
         if call["fields"] and all(f is None for f in fields):
             return {"value": None, "error": "null_fields"}
-        value = json.dumps(fields) if echo else (fields[0] or "constant").upper()
+        value = {"fields": json.dumps(fields), "request": request}.get(echo, (fields[0] or "constant").upper())
         return {"value": value, **counts}
 
     @arrow_udf(returned)  # type: ignore[call-overload]
     def llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
         kind = pa.struct([("value", pa.string()), ("error", pa.string()), *((n, pa.int32()) for n in COUNTS)])
-        for calls, rows in batches:
-            pairs = zip(calls.to_pylist(), rows.to_pylist(), strict=True)
-            yield pa.array([answer(json.loads(c), list(r.values())) for c, r in pairs], type=kind)
+        for requests, rows in batches:
+            pairs = zip(requests.to_pylist(), rows.to_pylist(), strict=True)
+            yield pa.array([answer(request, list(row.values())) for request, row in pairs], type=kind)
 
     return llm_eval
 
@@ -97,7 +99,7 @@ def test_rows_that_reach_the_model(plans: SparkSession, case: dict[str, Any]) ->
 
 @pytest.mark.parametrize("case", cases("catalyst_fields.json"))
 def test_what_a_call_holds(plans: SparkSession, case: dict[str, Any]) -> None:
-    plans.udf.register("__llm_eval", stand_in(echo=True))
+    plans.udf.register("__llm_eval", stand_in("fields"))
     try:
         rows, calls = run(plans, f"SELECT {case['sql']} FROM s WHERE id = 2")
     finally:
@@ -141,12 +143,43 @@ def test_the_report_adds_up_what_python_returned(plans: SparkSession) -> None:
     }  # fmt: skip
 
 
+def test_settings_reach_the_tasks_of_an_rdd(plans: SparkSession) -> None:
+    """There, Spark's local properties hold none: that is why they travel with the plan."""
+    plans.udf.register("__llm_eval", stand_in("request"))
+    plans.conf.set("spark.sparkllm.maxTokens", "7")
+    plans.conf.set("spark.sparkllm.dtype", "auto")
+    try:
+        [row] = plans.sql("SELECT llm('classify', review) FROM t WHERE id = 2").rdd.collect()
+    finally:
+        plans.conf.unset("spark.sparkllm.maxTokens")
+        plans.conf.unset("spark.sparkllm.dtype")
+        plans.udf.register("__llm_eval", stand_in())
+    request = json.loads(row[0])
+    assert list(request) == ["application", "call", "conf"]
+    assert request["application"] == plans.sparkContext.applicationId
+    assert (request["call"]["task"], request["call"]["fields"]) == ("classify", ["review"])
+    assert request["conf"]["spark.sparkllm.maxTokens"] == "7"
+    assert list(request["conf"]) == sorted(request["conf"])
+    assert all(key.startswith("spark.sparkllm.") for key in request["conf"])
+
+
 def test_a_failed_query_is_reported_with_its_error(plans: SparkSession) -> None:
     with pytest.raises(Exception, match="stop here"):
         run(plans, "SELECT llm('classify', review), if(id = 7, raise_error('stop here'), 0) FROM t")
     report = json.loads(last_reports(plans, 1)[0])
     assert not report["succeeded"]
     assert "stop here" in report["error"]
+
+
+def test_the_seconds_of_a_failed_query_are_those_of_its_run(plans: SparkSession) -> None:
+    frame = plans.sql("SELECT llm('classify', review), if(id = 7, raise_error('stop here'), 0) FROM t")
+    frame.schema  # noqa: B018 (analysed now, run later)
+    time.sleep(1)
+    start = time.monotonic()
+    with pytest.raises(Exception, match="stop here"):
+        frame.collect()
+    report = json.loads(last_reports(plans, 1)[0])
+    assert 0 < report["seconds"] < time.monotonic() - start
 
 
 def test_a_write_is_reported_once(plans: SparkSession, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,24 +13,22 @@ from pyspark.sql import SparkSession
 
 from sparkllm import spark_session as session_module
 from sparkllm.errors import ConfigError
+from sparkllm.optimizer.jar import build_jar
 from sparkllm.spark_session import register
 from tests.optimizer.test_catalyst import stand_in
 
-# a process of its own: this one's Spark has the extension from its start
-RUNNING = """
+# a process of its own: its Spark has master and extension from spark-defaults.conf, ours got the rules when it ran
+EXTENDED = """
 import json, sys, warnings
-from pyspark.sql import SparkSession
-from sparkllm.spark_session import last_reports, register
+from sparkllm.spark_session import last_reports, register, session
 from tests.optimizer.test_catalyst import stand_in
 warnings.simplefilter("error")
-spark = (SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
-         .config("spark.pyspark.python", sys.executable).getOrCreate())
+spark = session(max_tokens=7, **{"spark.ui.enabled": "false"})
+assert (spark.sparkContext.master, spark.conf.get("spark.sql.extensions")) == ("local[1]", sys.argv[1])
 spark.sql("SELECT int(id) AS id, 'good' AS review FROM range(0, 8, 1, 1)").createOrReplaceTempView("t")
-assert spark.sql("SELECT count(*) FROM t").first()[0] == 8
-register(spark, max_tokens=7, _function=stand_in())
 register(spark, _function=stand_in())
 assert spark.conf.get("spark.sparkllm.maxTokens") == "7"
-for sql in sys.argv[1:]:
+for sql in sys.argv[2:]:
     frame = spark.sql(sql)
     rows = frame.collect()
     calls = [c["rows"] for c in json.loads(last_reports(spark, 1)[0])["calls"]]
@@ -40,6 +39,7 @@ for sql in sys.argv[1:]:
     plan = frame._jdf.queryExecution().optimizedPlan().canonicalized().toString()
     print("RESULT", json.dumps([len(rows), calls, told, plan]))
 """
+EXTENSION = "sparkllm.catalyst.SparkLLMExtensions"
 SQL = [
     "SELECT id, llm('classify', review) AS c FROM t WHERE llm('classify', review) = 'GOOD' AND id > 3",
     "SELECT id, llm('classify', review) AS c FROM t LIMIT 2",
@@ -48,9 +48,18 @@ SQL = [
 ]
 
 
-def test_a_running_session_gets_the_same_plans(spark: SparkSession) -> None:
-    done = subprocess.run([sys.executable, "-c", RUNNING, *SQL], capture_output=True, text=True,
-                          cwd=Path(__file__).parents[2], check=False)  # fmt: skip
+def test_a_running_session_gets_the_plans_of_a_configured_one(spark: SparkSession, tmp_path: Path) -> None:
+    defaults = {"spark.master": "local[1]", "spark.jars": build_jar(), "spark.sql.extensions": EXTENSION}
+    lines = [f"{key} {value}" for key, value in defaults.items()]
+    (tmp_path / "spark-defaults.conf").write_text("\n".join(lines), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", EXTENDED, EXTENSION, *SQL],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"SPARK_CONF_DIR": str(tmp_path)},
+    )
     got = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert len(got) == len(SQL), done.stderr[-3000:]
     assert [(rows, calls) for rows, calls, _, _ in got] == [(4, [4]), (2, [2]), (8, [8]), (8, [8])]
@@ -87,14 +96,3 @@ def test_register_sets_what_was_given_and_leaves_the_rest(spark: SparkSession) -
     register(session, model="m", max_tokens=5, _function=lambda calls, rows: rows)
     register(session, max_tokens=128, _function=lambda calls, rows: rows)  # the default: given, so it counts
     assert (session.conf.get("spark.sparkllm.model"), session.conf.get("spark.sparkllm.maxTokens")) == ("m", "128")
-
-
-def test_a_users_own_jars_and_extensions_are_kept() -> None:
-    conf = session_module._static_conf("", "", {"spark.jars": "a.jar", "spark.sql.extensions": "my.Extension"})
-    assert conf["spark.jars"].startswith("a.jar,")
-    assert conf["spark.sql.extensions"] == "my.Extension,sparkllm.catalyst.SparkLLMExtensions"
-
-
-def test_a_configured_master_is_kept() -> None:
-    assert "spark.master" not in session_module._static_conf("", "", {"spark.master": "yarn"})
-    assert session_module._static_conf("local[3]", "n", {})["spark.master"] == "local[3]"

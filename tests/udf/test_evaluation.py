@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
-from sparkllm.config import LLMConfig
-from sparkllm.errors import RowError
+from sparkllm.errors import ConfigError, RowError
 from sparkllm.udf import arrow
 from sparkllm.udf.evaluation import RESULT
-from sparkllm.udf.task import Task
+
+Batches = Iterator[tuple[pa.Array, pa.StructArray]]
 
 CLASSIFY = '{"task": "classify", "prompt": null, "fields": ["review"], "labels": null, "model": null}'
 FREE = '{"task": null, "prompt": "Is it good?", "fields": ["a", "b"], "labels": null, "model": null}'
@@ -36,9 +38,18 @@ class Engine:
         self.asked: list[list[int]] = []
         self.cancelled = 0
         self.agreed: dict[str, str] = {}
+        self.held = 0
 
     def agree(self, key: str, proposal: str) -> str:
         return self.agreed.setdefault(key, proposal)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        self.held += 1
+        try:
+            yield
+        finally:
+            self.held -= 1
 
     def take_started_seconds(self) -> float:
         return 0.0
@@ -59,12 +70,14 @@ class Engine:
         return pa.RecordBatch.from_arrays([texts, errors, counts, cached, counts], names=names)
 
 
-def batches(call: str, *columns: list, size: int = 1000) -> Iterator[tuple[pa.Array, pa.StructArray]]:
+def batches(call: str, *columns: list, size: int = 1000, **settings: object) -> Batches:
     arrays = [pa.array(column, type=pa.string()) for column in columns]
+    conf = {f"spark.sparkllm.{key}": str(value).lower() for key, value in settings.items()}
+    request = json.dumps({"call": json.loads(call), "conf": conf, "application": "app"})
     whole = pa.StructArray.from_arrays(arrays, names=[f"f{i}" for i in range(len(arrays))])
     for start in range(0, len(whole), size):
         part = whole.slice(start, size)
-        yield pa.array([call] * len(part)), part
+        yield pa.array([request] * len(part)), part
 
 
 @pytest.fixture
@@ -74,26 +87,24 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     return fake
 
 
-def run(source: Iterator, **options: object) -> list[dict]:
-    task = Task(LLMConfig.from_options(options), "app", "1")
-    out = list(arrow.evaluate(source, task))
-    return [row for array in out for row in array.cast(RESULT).to_pylist()]
+def run(source: Batches) -> list[dict]:
+    return [row for array in arrow.evaluate(source) for row in array.cast(RESULT).to_pylist()]
 
 
 def test_equal_prompts_are_asked_once_across_windows(engine: Engine) -> None:
-    rows = run(batches(CLASSIFY, ["x", "y"] * 50, size=7), window_rows=5, max_window_rows=9)
+    rows = run(batches(CLASSIFY, ["x", "y"] * 50, size=7, windowRows=5, maxWindowRows=9))
     assert (len(rows), len(engine.asked)) == (100, 2)
     assert (sum(r["distinct"] for r in rows), sum(r["requests"] for r in rows)) == (2, 2)
     assert {r["value"] for r in rows} == {"neutral"}
 
 
 def test_without_dedup_every_row_is_asked(engine: Engine) -> None:
-    run(batches(CLASSIFY, ["x"] * 10), optimizer_dedup=False)
+    run(batches(CLASSIFY, ["x"] * 10, **{"optimizer.dedup": False}))
     assert len(engine.asked) == 10
 
 
 def test_sampled_answers_are_not_shared(engine: Engine) -> None:
-    run(batches(CLASSIFY, ["x"] * 10), temperature=1.0)
+    run(batches(CLASSIFY, ["x"] * 10, temperature=1.0))
     assert len(engine.asked) == 10
 
 
@@ -117,7 +128,7 @@ def test_a_prompt_that_is_too_long_is_not_sent(engine: Engine) -> None:
 
 def test_a_failed_prompt_is_tried_again_in_a_later_window(engine: Engine) -> None:
     engine.text = None
-    rows = run(batches(CLASSIFY, ["x"] * 12), window_rows=2, max_window_rows=2)
+    rows = run(batches(CLASSIFY, ["x"] * 12, windowRows=2, maxWindowRows=2))
     assert {r["error"] for r in rows} == {"engine_error"}
     assert 1 < len(engine.asked) <= 6
 
@@ -130,15 +141,15 @@ def test_an_answer_that_is_no_label_is_an_error(engine: Engine) -> None:
 def test_fail_on_error_raises_with_the_reason(engine: Engine) -> None:
     engine.info.max_model_len = 64
     with pytest.raises(RowError, match="tokens, the model takes"):
-        run(batches(CLASSIFY, ["long " * 100]), fail_on_error=True)
+        run(batches(CLASSIFY, ["long " * 100], failOnError=True))
 
 
 def test_what_a_limit_leaves_unread_is_cancelled(engine: Engine) -> None:
-    task = Task(LLMConfig(window_rows=2, max_window_rows=2), "app", "1")
-    answers = arrow.evaluate(batches(CLASSIFY, [f"r{i}" for i in range(100)]), task)
+    answers = arrow.evaluate(batches(CLASSIFY, [f"r{i}" for i in range(100)], windowRows=2, maxWindowRows=2))
     next(answers)
+    assert engine.held == 1
     answers.close()  # type: ignore[attr-defined]
-    assert engine.cancelled == 1
+    assert (engine.cancelled, engine.held) == (1, 0)
     assert len(engine.asked) == 4  # two windows were under way, no more
 
 
@@ -179,3 +190,8 @@ def test_a_repeated_beginning_is_predicted_to_be_cached(engine: Engine) -> None:
     assert (first, len(set(others))) == (0, 1)
     assert others[0] % 16 == 0
     assert others[0] > rows[0]["static_tokens"]
+
+
+def test_a_setting_that_is_misspelt_fails_the_query(engine: Engine) -> None:
+    with pytest.raises(ConfigError, match=r"did you mean 'spark\.sparkllm\.maxTokens'"):
+        run(batches(CLASSIFY, ["x"], maxToken=3))

@@ -58,9 +58,18 @@ def test_without_fields_the_prompt_is_the_instruction() -> None:
     assert render(call, encode([], 1), ()) == ["Say hello."]
 
 
-def test_double_braces_are_braces_and_unknown_placeholders_stay() -> None:
-    template = Template.of(LLMCall(None, 'Answer as {{"x": 1}} for {a}, not {zzz}', ("a",)))
-    assert template == Template(('Answer as {"x": 1} for ', ", not {zzz}"), (0,))
+def test_double_braces_keep_a_name_and_unknown_placeholders_stay() -> None:
+    template = Template.of(LLMCall(None, "Answer {{a}} for {a}, not {zzz}", ("a",)))
+    assert template == Template(("Answer {a} for ", ", not {zzz}"), (0,))
+
+
+@pytest.mark.parametrize("text", ['Answer as {"a": {"b": 1}}', "{}", "{{}}", "{ a }", "}{", "{1}", "{{{"])
+def test_json_and_other_braces_are_plain_text(text: str) -> None:
+    assert Template.of(LLMCall(None, text, ("a",))) == Template((text,), ())
+
+
+def test_names_of_any_alphabet_are_placeholders() -> None:
+    assert Template.of(LLMCall(None, "{größe} {レビュー}", ("größe", "レビュー"))).columns == (0, 1)
 
 
 def test_a_template_lists_its_fields_by_first_use() -> None:

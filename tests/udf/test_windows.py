@@ -36,3 +36,11 @@ def test_a_batch_is_read_only_when_a_window_needs_it() -> None:
 def test_no_rows_give_no_windows() -> None:
     assert list(windows([], 2, 4)) == []
     assert list(windows([pa.array([], type=pa.int64())], 2, 4)) == []
+
+
+def test_long_rows_make_short_windows() -> None:
+    texts = pa.array(["x" * 1000] * 20)
+    out = list(windows([texts], 100, 100, most_bytes=5000))
+    assert sum(len(window) for window in out) == 20
+    assert max(len(window) for window in out) <= 5
+    assert [len(window) for window in windows([texts.slice(0, 2)], 100, 100, most_bytes=10)] == [1, 1]

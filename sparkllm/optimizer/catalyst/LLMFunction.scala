@@ -13,7 +13,7 @@ object LLMFunction {
 
   val builder: Seq[Expression] => Expression = build
 
-  /** For a session that has begun. Spark 4.3 qualifies names (builtin, session), earlier ones do not: do as `upper` does. */
+  /** For a session that has begun. Spark 4.3 qualifies names (builtin, session), earlier ones do not: as `upper`. */
   def register(registry: FunctionRegistry): Unit = {
     val like = registry.listFunction().find(_.funcName == "upper").get
     registry.registerFunction(like.copy(funcName = identifier.funcName), info, builder)
@@ -28,8 +28,9 @@ object LLMFunction {
     val positional = arguments.filterNot(_.isInstanceOf[NamedArgumentExpression])
     checkOptions(named.map(_._1))
     if (positional.isEmpty) throw new CallError(s"llm() expects a prompt or a task name first, got nothing; $usage")
-    val text = constant(positional.head, "its first argument, a prompt or a task name,")
-    val isTask = text.matches(oneWord)
+    val given = constant(positional.head, "its first argument, a prompt or a task name,")
+    val isTask = given.strip.matches(oneWord) // 'classify ' is a word too: nobody asks a prompt of one word
+    val text = if (isTask) given.strip else given
     if (isTask) checkTask(text, positional.tail)
     val passed = FieldNames(positional.tail)
     val missing = if (isTask) Nil else Template.placeholders(text).filterNot(passed.map(_._1).contains)
@@ -59,7 +60,8 @@ object LLMFunction {
       throw new CallError(s"llm() knows no task '$name'$near A prompt of your own has more than one word.")
     }
     if (fields.isEmpty) {
-      throw new CallError(s"llm('$name') expects at least one field, got none; write llm('$name', review) or llm('$name', *)")
+      throw new CallError(
+        s"llm('$name') expects at least one field, got none; write llm('$name', review) or llm('$name', *)")
     }
   }
 
@@ -70,8 +72,9 @@ object LLMFunction {
     }
     val value = e.eval()
     if (value == null) throw new CallError(s"llm() expects $what to be a constant STRING, got NULL; $usage")
-    if (value.toString.trim.isEmpty) throw new CallError(s"llm() expects $what to hold text, got an empty STRING; $usage")
-    value.toString
+    val text = value.toString
+    if (text.trim.isEmpty) throw new CallError(s"llm() expects $what to hold text, got an empty STRING; $usage")
+    text
   }
 
   private def labels(e: Expression): Seq[String] = {

@@ -1,5 +1,8 @@
 package sparkllm.catalyst
 
+import scala.collection.immutable.SortedMap
+
+import com.fasterxml.jackson.databind.JsonNode
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
@@ -8,12 +11,13 @@ import org.apache.spark.sql.execution.python.ArrowEvalPythonExec
 import org.apache.spark.sql.internal.SQLConf
 import org.apache.spark.sql.types._
 
-/** LLMEval -> one Arrow iterator UDF under an LLMEvalExec. Adaptive execution plans again and again: nothing here has an
-  * effect of its own. */
+/** LLMEval -> one Arrow iterator UDF under an LLMEvalExec. Adaptive execution plans again and again: nothing here has
+  * an effect of its own. */
 case class LLMStrategy(session: SparkSession) extends SparkStrategy {
   override def apply(plan: LogicalPlan): Seq[SparkPlan] = plan match {
     case LLMEval(call, guard, result, child) =>
-      val udf = LLMStrategy.function(session, Seq(Literal(call.spec.json), LLMStrategy.row(call, guard)))
+      val request = Literal(LLMStrategy.request(session, call))
+      val udf = LLMStrategy.function(session, Seq(request, LLMStrategy.row(call, guard)))
       val raw = AttributeReference("llm_raw", udf.dataType)()
       val python = ArrowEvalPythonExec(Seq(udf), Seq(raw), planLater(child), udf.evalType)
       LLMEvalExec(call, guard, result, raw, python) :: Nil
@@ -32,28 +36,45 @@ object LLMStrategy {
       case Some(udf: PythonUDF) => udf
       case Some(other) => throw new CallError(s"$functionName is ${other.getClass.getName}, not sparkllm's; " +
         "call sparkllm.register(spark)")
-      case None => throw new CallError("this session does not know how to evaluate llm(...): call sparkllm.register(spark) " +
-        "in it first (a session made by spark.newSession() needs its own)")
+      case None => throw new CallError("this session does not know how to evaluate llm(...): call " +
+        "sparkllm.register(spark) in it first (a session made by spark.newSession() needs its own)")
     }
   }
 
-  /** The fields as text, named f0, f1, ...: Arrow wants distinct names, and the call has the real ones. Rows outside the
-    * guard get no text at all, which Python answers with NULL without asking. */
+  /** What sparkllm/udf/task.py reads: {"application", "call", "conf"}. The settings travel with the plan: Spark's local
+    * properties do not reach the tasks of df.rdd. In a fixed order, so that equal plans stay equal. */
+  def request(session: SparkSession, call: LLMCall): String = {
+    val node = LLMSpec.mapper.createObjectNode()
+    node.put("application", session.sparkContext.applicationId)
+    node.set[JsonNode]("call", LLMSpec.mapper.readTree(call.spec.json))
+    val conf = node.putObject("conf")
+    val settings = session.sessionState.conf.getAllConfs.filter(_._1.startsWith(Setting.prefix))
+    settings.to(SortedMap).foreach { case (key, value) => conf.put(key, value) }
+    node.toString
+  }
+
+  /** The fields as text, named f0, f1, ...: Arrow wants distinct names, and the call has the real ones. Rows outside
+    * the guard get no text at all, which Python answers with NULL without asking. */
   def row(call: LLMCall, guard: Option[Expression]): Expression = {
     val texts = if (call.fields.isEmpty) Seq(Literal(null, StringType)) else call.fields.map(text)
     val masked = texts.map(t => guard.map(g => If(g, t, Literal(null, StringType))).getOrElse(t))
     CreateNamedStruct(masked.zipWithIndex.flatMap { case (t, i) => Seq(Literal(s"f$i"), t) })
   }
 
+  /** Bytes that are no UTF-8, which a STRING may hold too, would end the Python worker: they become U+FFFD. */
   private def text(e: Expression): Expression = {
     val zone = Some(SQLConf.get.sessionLocalTimeZone)
-    e.dataType match {
+    val string = e.dataType match {
       case StringType => e
-      case _: ArrayType | _: MapType | _: StructType => (StructsToJson(Map.empty, e, zone): Expression) match {
-        case r: RuntimeReplaceable => r.replacement // the optimizer, which would do it, has run
-        case other => other
-      }
+      case _: ArrayType | _: MapType | _: StructType => replaced(StructsToJson(Map.empty, e, zone))
       case _ => Cast(e, StringType, zone)
     }
+    replaced(MakeValidUTF8(string))
+  }
+
+  /** The optimizer, which would do it, has run. */
+  private def replaced(e: Expression): Expression = e match {
+    case r: RuntimeReplaceable => r.replacement
+    case other => other
   }
 }

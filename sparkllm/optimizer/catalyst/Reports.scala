@@ -3,13 +3,13 @@ package sparkllm.catalyst
 import java.util.WeakHashMap
 
 import scala.collection.mutable
-import scala.util.Try
 
 import org.apache.spark.sql.execution.{QueryExecution, SQLExecution}
 import org.apache.spark.sql.util.QueryExecutionListener
 
-/** The nodes that ran in one execution; `id` is the one in the Spark UI and in the tasks' local properties. */
-case class Ran(id: Long, nodes: mutable.Buffer[LLMEvalExec])
+/** The nodes that ran in one execution, and when the first began (nanoTime); `id` is the one in the Spark UI and in the
+  * tasks' local properties. */
+case class Ran(id: Long, began: Long, nodes: mutable.Buffer[LLMEvalExec])
 
 /** Keeps a JSON report of each of the last 100 queries of this driver that asked a model. */
 object Reports {
@@ -29,7 +29,7 @@ object Reports {
     id <- Option(node.session.sparkContext.getLocalProperty(SQLExecution.EXECUTION_ID_KEY))
     query <- Option(SQLExecution.getQueryExecution(id.toLong))
   } running.synchronized {
-    val ran = running.computeIfAbsent(query, _ => Ran(id.toLong, mutable.Buffer()))
+    val ran = running.computeIfAbsent(query, _ => Ran(id.toLong, System.nanoTime(), mutable.Buffer()))
     if (!ran.nodes.exists(_ eq node)) ran.nodes += node
   }
 
@@ -44,15 +44,14 @@ object Reports {
 
 class ReportListener extends QueryExecutionListener {
   override def onSuccess(funcName: String, qe: QueryExecution, durationNs: Long): Unit =
-    report(qe, durationNs / 1e9, None)
+    report(qe, _ => durationNs, None)
 
-  override def onFailure(funcName: String, qe: QueryExecution, exception: Exception): Unit = {
-    val start = Try(qe.tracker.phases.values.map(_.startTimeMs).min).getOrElse(System.currentTimeMillis())
-    report(qe, (System.currentTimeMillis() - start) / 1e3, Some(exception.toString))
-  }
+  /** Spark tells no duration of a failure, and its phases begin with the DataFrame, which may be hours old. */
+  override def onFailure(funcName: String, qe: QueryExecution, exception: Exception): Unit =
+    report(qe, ran => System.nanoTime() - ran.began, Some(exception.toString))
 
-  private def report(qe: QueryExecution, seconds: Double, error: Option[String]): Unit = synchronized {
-    Reports.ended(qe).foreach(ran => Reports.add(json(ran, seconds, error)))
+  private def report(qe: QueryExecution, nanos: Ran => Long, error: Option[String]): Unit = synchronized {
+    Reports.ended(qe).foreach(ran => Reports.add(json(ran, nanos(ran) / 1e9, error)))
   }
 
   /** Reads the counters and sets them back: a node that runs again then tells only what is new. */

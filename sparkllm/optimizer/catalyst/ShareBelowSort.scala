@@ -7,15 +7,16 @@ import org.apache.spark.sql.catalyst.rules.Rule
   * keeps the answers.
   *
   * `Sort [c] <- LLMEval r` -> `Sort [c] <- RebalancePartitions <- LLMEval r`. A sort under a limit is top-k and samples
-  * nothing; above an aggregate there is an exchange already. */
+  * nothing, unless the limit is a LocalLimit alone, as in a branch of UNION ALL; above an aggregate there is an
+  * exchange already. */
 object ShareBelowSort extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan = rewrite(plan, underLimit = false)
 
   private def rewrite(plan: LogicalPlan, underLimit: Boolean): LogicalPlan = plan match {
     case s: Sort if s.global && !underLimit && asks(s.child) => s.copy(child = shared(rewrite(s.child, false)))
     case r: RepartitionByExpression if ranges(r) && asks(r.child) => r.copy(child = shared(rewrite(r.child, false)))
-    case l @ (_: GlobalLimit | _: LocalLimit) => l.mapChildren(rewrite(_, underLimit = true))
-    case p: Project => p.mapChildren(rewrite(_, underLimit))
+    case l: GlobalLimit => l.mapChildren(rewrite(_, underLimit = true))
+    case p @ (_: LocalLimit | _: Offset | _: Project) => p.mapChildren(rewrite(_, underLimit))
     case other => other.mapChildren(rewrite(_, underLimit = false))
   }
 
