@@ -15,9 +15,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,24 +45,14 @@ def main() -> None:
     conf = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
     spark = sparkllm.session(model=args.model, master="local[2]", max_tokens=args.max_tokens, **conf)
     engine = connect(settings(spark), None, spark.sparkContext.applicationId)
-    pairs = []
-    for name, calls in JOBS.items():
-        frame = pd.read_csv(Path(args.data) / name, dtype=str)
-        call = calls["demo" if args.model == "demo" else "random"]
-        for order in ("as is", "shuffled"):
-            rows = frame if order == "as is" else frame.sample(frac=1, random_state=args.seed)
-            for repeat in range(args.repeats):
-                part = rows if not args.rows else rows.iloc[repeat * args.rows : (repeat + 1) * args.rows]
-                modes = ("off", "on") if repeat % 2 == 0 else ("on", "off")
-                runs = {mode: run(spark, engine, part, call, mode) for mode in modes}
-                pairs.append({"table": name, "order": order, "repeat": repeat, "rows": len(part), **runs})
-                print(
-                    f"{name}, {order}, {repeat}: off {runs['off']['seconds']:.1f} s, on {runs['on']['seconds']:.1f} s"
-                )
-    result = {"command": " ".join(["python", *sys.argv]), **machine(), **vars(args), "data": None, "pairs": pairs}
-    if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    result: dict[str, Any] = {"command": command(args), **machine(), "model": Path(args.model).name, "seed": args.seed}
+    result["pairs"] = []
+    for name, order, repeat, rows, call in workloads(args):
+        modes = ("off", "on") if repeat % 2 == 0 else ("on", "off")
+        runs = {mode: run(spark, engine, rows, call, mode) for mode in modes}
+        result["pairs"].append({"table": name, "order": order, "repeat": repeat, "rows": len(rows), **runs})
+        print(f"{name}, {order}, {repeat}: off {runs['off']['seconds']:.1f} s, on {runs['on']['seconds']:.1f} s")
+        write(result, args.json)  # after every pair: a run that is broken off has lost nothing
     print(table(result))
     sparkllm.stop()
     spark.stop()
@@ -79,6 +69,33 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the shuffle")
     parser.add_argument("--json", help="write every run to this file")
     return parser.parse_args()
+
+
+def workloads(args: argparse.Namespace) -> Iterator[tuple[str, str, int, pd.DataFrame, str]]:
+    """(table, its order, repeat, rows, call) of every pair of runs."""
+    for name, calls in JOBS.items():
+        table = pd.read_csv(Path(args.data) / name, dtype=str)
+        call = calls["demo" if args.model == "demo" else "random"]
+        for order, whole in (("as is", table), ("shuffled", table.sample(frac=1, random_state=args.seed))):
+            for repeat in range(args.repeats):
+                rows = whole if not args.rows else whole.iloc[repeat * args.rows : (repeat + 1) * args.rows]
+                yield name, order, repeat, rows, call
+
+
+def command(args: argparse.Namespace) -> str:
+    """How to make the figures again; folders of this machine are left out."""
+    model = Path(args.model).name
+    return (
+        f"python bench/main_job.py --data FOLDER --model {model} --rows {args.rows} --repeats {args.repeats} "
+        f"--max-tokens {args.max_tokens} --seed {args.seed}"
+    )
+
+
+def write(result: dict[str, Any], path: str | None) -> None:
+    """The result so far as JSON."""
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def settings(spark: SparkSession) -> sparkllm.LLMConfig:

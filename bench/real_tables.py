@@ -48,9 +48,9 @@ def main() -> int:
         results.append(result)
     if args.json:
         record = {
-            "command": " ".join(["python", *sys.argv]),
+            "command": f"python bench/real_tables.py --data FOLDER --model {Path(args.model).name} --rows {args.rows}",
             "machine": machine(),
-            "model": args.model,
+            "model": Path(args.model).name,
             "jobs": results,
         }
         Path(args.json).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

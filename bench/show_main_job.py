@@ -25,9 +25,7 @@ __all__ = ["table"]
 
 def table(result: dict[str, Any]) -> str:
     """One result as text."""
-    shown = Table(
-        title=f"{Path(result['model']).name}, {result['cores']} cores, {result['command']}", title_justify="left"
-    )
+    shown = Table(title=f"{result['model']}, {result['cores']} cores, {result['command']}", title_justify="left")
     for name in (
         "table",
         "rows",
