@@ -6,6 +6,7 @@ A stand-in for the engine answers each row with its first field in capitals: the
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -226,3 +227,12 @@ def test_explain_shows_prompt_fields_and_model(plans: SparkSession) -> None:
 def test_a_session_without_the_function_says_what_to_call(plans: SparkSession) -> None:
     with pytest.raises(AnalysisException, match=r"sparkllm\.register\(spark\)"):
         plans.newSession().sql("SELECT llm('Say hello to everybody')").collect()
+
+
+def test_the_counts_stand_in_the_spark_ui(plans: SparkSession) -> None:
+    """What the UI's SQL page draws, from the same store."""
+    plans.sql("SELECT id, llm('classify', review) AS c FROM t").collect()
+    query = json.loads(last_reports(plans, 1)[0])["query"]
+    store = plans._jsparkSession.sharedState().statusStore()
+    drawn = store.planGraph(query).makeDotFile(store.executionMetrics(query))
+    assert re.search(r"LLMEval.*rows entering LLMEval: 12.*requests sent to vLLM: \d+", drawn, flags=re.S)
