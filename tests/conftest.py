@@ -46,7 +46,7 @@ def spark(runtime_dir: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of the public tables, where there is one."""
-    folder = Path(os.environ.get("SPARKLLM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    folder = Path(os.environ.get("SPARKLLM_DATA", "."))
     if not (folder / "beer.csv").exists():
         pytest.skip("set SPARKLLM_DATA to a folder with beer.csv and airline_tweets.csv")
     return folder
