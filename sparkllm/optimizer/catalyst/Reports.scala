@@ -22,8 +22,6 @@ object Reports {
   /** The last n reports, oldest first. The caller waits for the listener bus before. */
   def last(n: Int): Array[String] = kept.synchronized(kept.takeRight(n).toArray)
 
-  def clear(): Unit = kept.synchronized(kept.clear())
-
   /** Called on the driver when a node begins; inner nodes first. */
   private[catalyst] def began(node: LLMEvalExec): Unit = for {
     id <- Option(node.session.sparkContext.getLocalProperty(SQLExecution.EXECUTION_ID_KEY))
