@@ -65,10 +65,13 @@ class LLMConfig:
     window_rows: int = _setting(256, "Rows of the first window; each next one is four times as large.", least=1)
     max_window_rows: int = _setting(16384, "Rows of the largest window.", least=1)
 
+    tasks: int = _setting(0, "Spark tasks that the rows of a call are cut into; 0 takes two for each core.", least=0)
+
     optimizer_reuse: bool = _setting(True, "Evaluate the same call in one query once.")
     optimizer_push_filters: bool = _setting(True, "Run filters that need no answer before the LLM.")
     optimizer_push_limits: bool = _setting(True, "Run LIMIT and top-k that need no answer before the LLM.")
     optimizer_prune_unused: bool = _setting(True, "Drop calls whose answer nobody reads.")
+    optimizer_co_locate: bool = _setting(True, "Bring rows that share a prefix into one task; ask equal prompts once.")
     optimizer_dedup: bool = _setting(True, "Ask for equal prompts once.")
     optimizer_order_fields: bool = _setting(True, "Choose the field order that shares most prefix tokens.")
     optimizer_order_rows: bool = _setting(True, "Send prompts that share a prefix one after the other.")

@@ -1,7 +1,8 @@
 """How often the shipped model is right: `python -m sparkllm.demo.evaluate_model [MODEL]`.
 
-Three tables: made-up texts from phrases the training never saw, the reviews that are shipped, and, where the folder
-SPARKLLM_DATA has it, airline_tweets.csv. The answer is the allowed label whose token has the largest logit.
+Held-out texts are made from sentences, products and names by an author who had not seen the training's; validation is
+the set by which steps and mixture were chosen. Then the reviews that are shipped and, where the folder SPARKLLM_DATA
+has it, airline_tweets.csv. The answer is the allowed label whose token has the largest logit.
 """
 
 from __future__ import annotations
@@ -64,13 +65,13 @@ def majority(examples: Sequence[Example]) -> float:
     return Counter(e.answer for e in examples).most_common(1)[0][1] / len(examples)
 
 
-def held_out(count: int = 1000) -> dict[str, list[Example]]:
-    """Made-up texts whose phrases, products and names are not those of the training."""
-    phrases = Phrases("phrases_heldout.toml", random.Random(7))
+def made_up(name: str, count: int = 1000) -> dict[str, list[Example]]:
+    """Texts from the phrases of one set."""
+    phrases = Phrases(name, random.Random(7))
     return {
-        "held out: sentiment": [sentiment_question(phrases, official=1.0) for _ in range(count)],
-        "held out: about the price?": [price_question(phrases) for _ in range(count)],
-        "held out: other yes/no": [yes_no_question(phrases) for _ in range(count)],
+        f"{name}: sentiment": [sentiment_question(phrases, official=1.0) for _ in range(count)],
+        f"{name}: about the price?": [price_question(phrases) for _ in range(count)],
+        f"{name}: other yes/no": [yes_no_question(phrases) for _ in range(count)],
     }
 
 
@@ -104,7 +105,7 @@ def main() -> None:
     folder = parser.parse_args().model
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tables = held_out() | (shipped() if (DEMO / "reviews.csv").exists() else {})
+    tables = made_up("held_out") | made_up("validation") | (shipped() if (DEMO / "reviews.csv").exists() else {})
     real = Path(os.environ.get("SPARKLLM_DATA", "")) / "airline_tweets.csv"
     tables |= tweets(real) if real.exists() else {}
     print(f"{'':44}{'rows':>6} {'right':>7} {'balanced':>9} {'majority':>9}")

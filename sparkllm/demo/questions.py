@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from sparkllm.calls import LLMCall
 from sparkllm.demo.texts import TOPICS, Phrases, Text, describe, write
 
-__all__ = ["Example", "examples", "price_question", "render", "sentiment_question", "short_examples", "yes_no_question"]
+__all__ = [
+    "Example",
+    "examples",
+    "price_question",
+    "render",
+    "sentiment_question",
+    "short_examples",
+    "write_any",
+    "yes_no_question",
+]
 
 PRICE = "Is this review of {product} about the price?"
 _OPINIONS = ("positive", "negative")
@@ -21,6 +30,18 @@ _OWN_SENTIMENT = (
     "What is the sentiment: positive, negative or neutral?",
     "Classify the review as negative, neutral or positive.",
 )
+_TEXT_NAMES = (
+    *["review"] * 6,
+    *["text"] * 6,
+    "tweet",
+    "comment",
+    "col1",
+    "c0",
+    "value",
+    "body",
+    "message",
+    "Review Text",
+)
 _YES_NO = (
     "Answer yes or no.",
     "Answer yes or no.",
@@ -28,20 +49,14 @@ _YES_NO = (
     "Answer YES or NO.",
     "Reply YES or NO.",
 )
-_TOPIC_WORDS = {
-    "price": ("the price", "the price", "money", "the cost", "value for money"),
-    "delivery": ("the delivery", "shipping"),
-    "quality": ("the quality", "how well it works"),
-    "service": ("customer service", "the service"),
-    "use": ("ease of use", "how easy it is to use"),
-    "size": ("the size", "fit"),
-}
-_TOPIC_QUESTIONS = (
+_PRICE_QUESTIONS = (
     PRICE,
     "Is this review about the price?",
-    "Is the review of {product} about the price?",
+    "Is this review about money?",
+    "Is the review of {product} about the cost?",
     "Does this review of {product} mention the price?",
     "Does the reviewer talk about the price?",
+    "Does the customer write about value for money?",
 )
 _OPINION_QUESTIONS = {
     "positive": (
@@ -70,17 +85,22 @@ def examples(phrases: Phrases, shares: Sequence[int]) -> Iterator[Example]:
         yield phrases.rng.choices(makers, shares)[0](phrases)
 
 
-def short_examples(phrases: Phrases) -> Iterator[Example]:
-    """Endless short texts with two words of instruction: the words are learnt here at a fraction of the cost."""
+def write_any(phrases: Phrases) -> Text:
+    """A review or tweet of any sentiment, in about half of the cases (partly) about the price."""
     rng = phrases.rng
+    others = tuple(t for t in TOPICS if t != "price")
+    topics = rng.choice((TOPICS, others, ("price", *rng.sample(others, 2)), ("price",)))
+    return write(phrases, rng.choice(_SENTIMENTS), tweet=rng.random() < 0.4, topics=topics)
+
+
+def short_examples(phrases: Phrases) -> Iterator[Example]:
+    """Endless short texts with a word of instruction: what words mean is learnt here at a fraction of the cost."""
     while True:
-        topic, sentiment, about = rng.choice(TOPICS), rng.choice(_SENTIMENTS), rng.random() < 0.45
-        topics = TOPICS if not about else (topic, "price") if rng.random() < 0.5 else (topic,)
-        text = write(phrases, sentiment, tweet=rng.random() < 0.4, topics=topics)
-        if about:
+        text = write_any(phrases)
+        if phrases.rng.random() < 0.35:
             yield Example("short", f"Price? {text.text}", "yes" if "price" in text.topics else "no", ("yes", "no"))
         else:
-            yield Example("short", f"Sentiment? {text.text}", sentiment, _SENTIMENTS)
+            yield Example("short", f"Sentiment? {text.text}", text.sentiment, _SENTIMENTS)
 
 
 def sentiment_question(phrases: Phrases, official: float = 0.8) -> Example:
@@ -92,7 +112,7 @@ def sentiment_question(phrases: Phrases, official: float = 0.8) -> Example:
         labels = rng.choice(_LABELS)
         instruction = rng.choice((LLMCall("classify", None, labels=labels).instruction, rng.choice(_OWN_SENTIMENT)))
         labels = _SENTIMENTS if instruction in _OWN_SENTIMENT else labels
-    sentiment = rng.choices(labels, [27 if label == "neutral" else 36 for label in labels])[0]
+    sentiment = rng.choices(labels, [40 if label == "neutral" else 36 for label in labels])[0]
     text = write(phrases, sentiment, tweet=rng.random() < 0.55)
     return Example("sentiment", _shuffled(rng, instruction, _fields(phrases, text)), sentiment, labels)
 
@@ -103,13 +123,11 @@ def price_question(phrases: Phrases) -> Example:
 
 
 def yes_no_question(phrases: Phrases) -> Example:
-    """A paraphrase, another topic, or a question about the reviewer's opinion."""
+    """The price in other words, or a question about the reviewer's opinion."""
     rng = phrases.rng
     yes, ending = rng.random() < 0.5, rng.choice(_YES_NO)
-    if rng.random() < 0.65:
-        topic = rng.choice(("price", *_TOPIC_WORDS))
-        question = rng.choice(_TOPIC_QUESTIONS).replace("the price", rng.choice(_TOPIC_WORDS[topic]))
-        return _ask(phrases, topic, yes, question, ending)
+    if rng.random() < 0.4:
+        return _ask(phrases, "price", yes, rng.choice(_PRICE_QUESTIONS), ending)
     asked = rng.choice(_OPINIONS)
     sentiment = asked if yes else rng.choice([s for s in _OPINIONS if s != asked])
     text = write(phrases, sentiment, tweet=False)
@@ -140,7 +158,7 @@ def _fields(phrases: Phrases, text: Text, product: str | None = None) -> dict[st
     """The text alone half of the time, else beside a product's description, a title or a rating."""
     rng = phrases.rng
     if rng.random() < (0.55 if product is None else 0.45):
-        return {rng.choice(("text", "text", "review", "review", "tweet", "comment")): text.text}
+        return {rng.choice(_TEXT_NAMES): text.text}
     fields = {"review": text.text}
     if rng.random() < 0.75:
         fields["description"] = describe(phrases)

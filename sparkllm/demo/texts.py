@@ -1,4 +1,4 @@
-"""Made-up reviews and tweets with known sentiment and topics, put together from phrases.toml: the training texts.
+"""Made-up reviews and tweets with known sentiment and topics, put together from the phrases of a folder of phrases/.
 
 Every text is a few clauses; a clause has a topic (price, delivery, ...) and a polarity. In a mixed text the clause
 after `but` decides, or the main clause beside an `although`.
@@ -12,14 +12,16 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
-__all__ = ["TOPICS", "Phrases", "Text", "describe", "write"]
+__all__ = ["POLARITIES", "TOPICS", "Phrases", "Text", "describe", "write"]
 
+POLARITIES = ("negative", "neutral", "positive")
 TOPICS = ("price", "delivery", "quality", "service", "use", "size", "general")
 _SLOT = re.compile(r"\{(\w+)\}")
 _FACES = {"positive": "posface", "negative": "negface", "neutral": "neuface"}
 _TAGS = {"positive": "postag", "negative": "negtag", "neutral": "neutag"}
-_BUT = ("but", "but", "however", "yet", "still,", "on the other hand", "though", "then again")
+_BUT = ("but", "but", "however", "yet", "still,", "on the other hand", "then again")
 _ALTHOUGH = ("although", "even though", "though", "despite the fact that", "while")
 _PATTERNS = (
     "{0}, {but} {1}",
@@ -41,19 +43,34 @@ class Text:
 
 
 class Phrases:
-    """The phrases of one toml file, drawn at random with their slots filled."""
+    """The phrases of one set (training, validation or held_out), drawn at random with their slots filled."""
 
-    def __init__(self, file: str, rng: random.Random) -> None:
-        raw = tomllib.loads(resources.files("sparkllm.demo").joinpath(file).read_text(encoding="utf-8"))
+    def __init__(self, name: str, rng: random.Random) -> None:
         self.rng = rng
-        self.slots: dict[str, list[str]] = raw.pop("slots")
-        self.clauses: dict[str, dict[str, list[str]]] = raw
+        self.slots: dict[str, list[str]] = {}
+        self.clauses: dict[str, dict[str, list[str]]] = {topic: {p: [] for p in POLARITIES} for topic in TOPICS}
+        self.descriptions: list[str] = []
+        folder = resources.files("sparkllm.demo").joinpath("phrases", name)
+        for file in sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name):
+            self._add(tomllib.loads(file.read_text(encoding="utf-8")))
+
+    def _add(self, raw: dict[str, Any]) -> None:
+        self.slots |= raw.pop("slots", {})
+        self.descriptions += raw.pop("descriptions", [])
+        for topic, clauses in raw.items():
+            for polarity, phrases in clauses.items():
+                self.clauses[topic][polarity] += phrases
 
     def fill(self, phrase: str) -> str:
         """Replace every {slot} by one of its words, each of which may hold slots itself."""
         while _SLOT.search(phrase):
-            phrase = _SLOT.sub(lambda match: self.rng.choice(self.slots[match[1]]), phrase)
+            phrase = _SLOT.sub(lambda match: self._word(match[1]), phrase)
         return re.sub(r" {2,}", " ", phrase).strip()
+
+    def _word(self, slot: str) -> str:
+        """One of a slot's words; the first, which are the common ones, more often."""
+        words = self.slots[slot]
+        return words[int(len(words) * self.rng.random() ** 2)]
 
     def slot(self, name: str) -> str:
         """One word of a slot."""
@@ -82,17 +99,8 @@ def write(phrases: Phrases, sentiment: str, tweet: bool, topics: tuple[str, ...]
 def describe(phrases: Phrases) -> str:
     """A shop's description of a product: praise that is nobody's opinion."""
     rng = phrases.rng
-    product, part, other = phrases.slot("product"), phrases.slot("part"), phrases.slot("part")
-    lines = [
-        f"The {phrases.slot('brand')} {product} comes with a {phrases.slot('posadj')} {part} and a two year warranty.",
-        f"Designed for everyday use, this {product} has a {other} that you will love.",
-        f"A {product} for home and travel, in {phrases.slot('n')} colors.",
-        f"Weighs {phrases.slot('n')} pounds and measures {phrases.slot('big')} by {phrases.slot('big')} cm.",
-        f"Our best {product} yet: {phrases.slot('posadj')}, {phrases.slot('posadj')} and made to last.",
-        f"Now at a lower price: {phrases.slot('posadj')} value for ${phrases.slot('big')}.",
-        f"No more {phrases.slot('negadj')} {part}s: the new {other} makes it {phrases.slot('posadj')} to use.",
-    ]
-    return " ".join(rng.sample(lines, rng.choice((1, 1, 2, 2, 3, 4, 6))))
+    lines = rng.sample(phrases.descriptions, rng.choice((1, 1, 2, 2, 3, 4, 6)))
+    return " ".join(phrases.fill(line) for line in lines)
 
 
 def _plain(phrases: Phrases, sentiment: str, topics: tuple[str, ...]) -> tuple[str, list[str]]:

@@ -13,23 +13,21 @@ from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
 from transformers import LlamaForCausalLM
 
-from sparkllm.demo.questions import Example, examples, short_examples
-from sparkllm.demo.texts import Phrases
+from sparkllm.demo.questions import Example, examples, short_examples, write_any
+from sparkllm.demo.texts import POLARITIES, Phrases
 from sparkllm.demo.tokenizer import ASSISTANT, BOS, END, USER
 
-__all__ = ["corpus", "prompt", "train"]
+__all__ = ["corpus", "learn_words", "prompt", "train"]
 
-BATCH = 32
-STAGES = (
-    0.25,
-    0.45,
-    0.3,
-)  # of the steps: bare texts, brief prompts of the main questions, all prompts; cheap ones first
-BRIEF = 260  # characters
+# Stages of the training, cheap ones first: the examples of a batch, and the share of the steps. Before them come words.
+SHORT, BRIEF, FULL = (128, 0.3), (64, 0.3), (32, 0.4)
+BRIEF_CHARACTERS = 260
 MAIN, ALL = (1, 1, 0), (5, 3, 2)  # shares of sentiment, price and other yes/no questions
+WORDS, WORD_BATCH = 400, 512
 BUCKET = 32  # batches sorted by length together: little padding, still random
 WARMUP = 0.05
 RATE = 1.5e-3
+MASKED = 0.12  # of the tokens, in training: an answer must not hang on one rare word
 
 
 def prompt(content: str) -> str:
@@ -39,25 +37,24 @@ def prompt(content: str) -> str:
 
 def corpus(seed: int, count: int = 30_000) -> Iterator[str]:
     """Texts for the tokenizer: whole prompts with their answers."""
-    for example in islice(examples(Phrases("phrases.toml", random.Random(seed)), ALL), count):
+    for example in islice(examples(Phrases("training", random.Random(seed)), ALL), count):
         yield f"{prompt(example.content)}{example.answer}{END}"
 
 
 def train(model: LlamaForCausalLM, tokenizer: Tokenizer, seed: int, steps: int) -> None:
-    """Train float32 weights for `steps` batches, each of BATCH fresh examples."""
+    """Train float32 weights for `steps` batches of fresh examples."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
-    phrases = Phrases("phrases.toml", random.Random(seed))
-    sources = (
-        short_examples(phrases),
-        (e for e in examples(phrases, MAIN) if len(e.content) < BRIEF),
-        examples(phrases, ALL),
-    )
-    counts = [int(steps * share) for share in STAGES]
+    phrases = Phrases("training", random.Random(seed))
+    if steps:
+        learn_words(model, tokenizer, phrases)
+    brief = (e for e in examples(phrases, MAIN) if len(e.content) < BRIEF_CHARACTERS)
+    sources = ((short_examples(phrases), SHORT), (brief, BRIEF), (examples(phrases, ALL), FULL))
     batches = chain.from_iterable(
-        islice(_batches(source, tokenizer), count) for source, count in zip(sources, counts, strict=True)
+        islice(_batches(source, tokenizer, size), int(steps * share)) for source, (size, share) in sources
     )
     started, losses = time.monotonic(), []
+    masking = model.model.embed_tokens.register_forward_hook(_mask)
     model.train()
     for step, batch in enumerate(batches):
         loss = _loss(model, batch)
@@ -73,6 +70,36 @@ def train(model: LlamaForCausalLM, tokenizer: Tokenizer, seed: int, steps: int) 
                 flush=True,
             )
     model.eval()
+    masking.remove()
+
+
+def learn_words(model: LlamaForCausalLM, tokenizer: Tokenizer, phrases: Phrases) -> None:
+    """Give the embeddings a start: the mean embedding of a text tells its sentiment and whether it is about the price.
+
+    A bag of words (fastText: Joulin et al., 2017) learns in seconds what attention takes minutes to find.
+    """
+    table = model.model.embed_tokens.weight
+    head = torch.nn.Linear(table.shape[1], len(POLARITIES) + 2)
+    optimizer = torch.optim.AdamW([table, *head.parameters()], lr=3e-3, weight_decay=0.05)
+    for _ in range(WORDS):
+        texts = [write_any(phrases) for _ in range(WORD_BATCH)]
+        ids = [torch.tensor(e.ids) for e in tokenizer.encode_batch([t.text for t in texts], add_special_tokens=False)]
+        starts = torch.tensor([0, *(len(i) for i in ids[:-1])]).cumsum(0)
+        kept = (torch.rand(sum(map(len, ids))) > 2 * MASKED).float()
+        bags = torch.nn.functional.embedding_bag(torch.cat(ids), table, starts, mode="sum", per_sample_weights=kept)
+        logits = head(10 * bags / torch.tensor([[len(i)] for i in ids]))
+        polarity = torch.tensor([POLARITIES.index(t.sentiment) for t in texts])
+        price = torch.tensor([int("price" in t.topics) for t in texts])
+        loss = cross_entropy(logits[:, :-2], polarity) + cross_entropy(logits[:, -2:], price)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    print(f"words: loss {loss.item():.3f}", flush=True)
+
+
+def _mask(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+    """Some tokens without content."""
+    return output * (torch.rand(output.shape[:2]) > MASKED).unsqueeze(-1)
 
 
 def _rate(step: int, steps: int) -> float:
@@ -83,13 +110,13 @@ def _rate(step: int, steps: int) -> float:
     return 0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2
 
 
-def _batches(source: Iterator[Example], tokenizer: Tokenizer) -> Iterator[list[list[int]]]:
+def _batches(source: Iterator[Example], tokenizer: Tokenizer, size: int) -> Iterator[list[list[int]]]:
     """Token ids of prompt, answer and <|end|>; each batch holds prompts of about one length."""
     shuffle = random.Random(0)
     while True:
-        texts = [f"{prompt(e.content)}{e.answer}{END}" for e in islice(source, BATCH * BUCKET)]
+        texts = [f"{prompt(e.content)}{e.answer}{END}" for e in islice(source, size * BUCKET)]
         ids = sorted((e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)), key=len)
-        batches = [ids[at : at + BATCH] for at in range(0, len(ids), BATCH)]
+        batches = [ids[at : at + size] for at in range(0, len(ids), size)]
         shuffle.shuffle(batches)
         yield from batches
 

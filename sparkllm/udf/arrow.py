@@ -27,14 +27,15 @@ RESULT_TYPE = StructType(
 )
 _UNDER_WAY = 2
 
-Batches = Iterator[tuple[pa.Array, pa.StructArray]]
+Batches = Iterator[tuple[pa.Array, ...]]
 
 
 def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
     """Answer every row of one Spark task.
 
     Args:
-        batches: (the request as JSON, the same in every row; struct<f0: string, f1: string, ...> of the call's fields).
+        batches: (the request as JSON, the same in every row; struct<f0: string, f1: string, ...> of the call's fields;
+            the query's field order as "2,0,1", the same in every row, where the plan has chosen it).
 
     Yields:
         struct<value, error, distinct, requests, ...> arrays; together they hold one entry for each row, in order.
@@ -47,8 +48,8 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
     first = next(filled, None)
     if first is None:
         return
-    task = Task.from_request(first[0][0].as_py())
-    rows = (fields for _, fields in chain([first], filled))
+    task = Task.from_request(first[0][0].as_py(), first[2][0].as_py() if len(first) > 2 else "")
+    rows = (batch[1] for batch in chain([first], filled))
     engine = connect(task.config, task.call.model, task.application)
     with engine.hold():  # a source that is slow to give the next window must not let the engine look idle
         yield from _answer(windows(rows, task.config.window_rows, task.config.max_window_rows), task, engine, first[1])
@@ -71,7 +72,7 @@ def _answer(
             window_left.cancel()
 
 
-def _llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
+def _llm_eval(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
     for answers in evaluate(batches):
         yield answers.cast(RESULT)
 

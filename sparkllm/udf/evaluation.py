@@ -99,7 +99,9 @@ class Evaluation:
         self._prefix_counter = PrefixCounter(static, info.block_size)
 
     def _agree_on_field_order(self, sample: Encoded) -> tuple[int, ...]:
-        """The first task of a query to get here decides for all: equal rows give equal prompts in every task."""
+        """The plan's, or else the first task of the query decides for all: equal rows give equal prompts."""
+        if self.task.field_order:
+            return self.task.field_order
         columns = tuple(range(len(self.call.fields)))
         if not self.task.config.optimizer_order_fields or len(columns) < 2:
             return columns

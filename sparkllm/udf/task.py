@@ -24,15 +24,17 @@ class Task:
         config: the session's settings when the query was planned.
         application: id of the Spark application, which owns the engine.
         query: Spark's id of the SQL execution; empty outside one, as in `df.rdd`.
+        field_order: the call's fields in the order of the query's prompts; empty where the plan has not chosen one.
     """
 
     call: LLMCall
     config: LLMConfig
     application: str
     query: str = ""
+    field_order: tuple[int, ...] = ()
 
     @classmethod
-    def from_request(cls, text: str) -> Task:
+    def from_request(cls, text: str, field_order: str = "") -> Task:
         """Read what the Catalyst extension wrote: {"call": {...}, "conf": {...}, "application": "..."}.
 
         Settings travel with the plan, not as Spark's local properties: those are missing in `df.rdd` and its like.
@@ -47,4 +49,5 @@ class Task:
             config=LLMConfig.from_spark(request["conf"]),
             application=request["application"],
             query=(context.getLocalProperty(_EXECUTION) if context else None) or "",
+            field_order=tuple(map(int, field_order.split(","))) if field_order else (),
         )

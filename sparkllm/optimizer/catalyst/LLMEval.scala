@@ -7,8 +7,12 @@ import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, UnaryNode}
   *
   * Rows keep their number and multiplicity. Rows whose `guard` is not true get NULL and cost nothing: nobody reads their
   * answer (the other branches of a CASE). Not deterministic: Spark may then neither copy nor re-order the node (a CTE is
-  * not inlined), while the call itself stays legal in GROUP BY. */
-case class LLMEval(call: LLMCall, guard: Option[Expression], result: Attribute, child: LogicalPlan) extends UnaryNode {
+  * not inlined), while the call itself stays legal in GROUP BY.
+  *
+  * @param order the column that holds the query's field order, once CoLocate has brought the rows into place */
+case class LLMEval(
+    call: LLMCall, guard: Option[Expression], result: Attribute, child: LogicalPlan, order: Option[Attribute] = None)
+    extends UnaryNode {
   override def output: Seq[Attribute] = child.output :+ result
   override def producedAttributes: AttributeSet = AttributeSet(result)
   override lazy val deterministic: Boolean = false

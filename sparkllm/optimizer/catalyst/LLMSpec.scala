@@ -12,6 +12,9 @@ case class LLMSpec(
 
   def text: String = task.orElse(prompt).get
 
+  /** Positions of the fields that the instruction holds, in the order of their first use: they stand before all data. */
+  def instructionFields: Seq[Int] = prompt.toSeq.flatMap(Template.placeholders).map(fields.indexOf(_)).filter(_ >= 0)
+
   def json: String = {
     val node = LLMSpec.mapper.createObjectNode()
     node.put("task", task.orNull)

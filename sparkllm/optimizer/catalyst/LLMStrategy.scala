@@ -15,12 +15,14 @@ import org.apache.spark.sql.types._
   * an effect of its own. */
 case class LLMStrategy(session: SparkSession) extends SparkStrategy {
   override def apply(plan: LogicalPlan): Seq[SparkPlan] = plan match {
-    case LLMEval(call, guard, result, child) =>
+    case LLMEval(call, guard, result, child, order) =>
       val request = Literal(LLMStrategy.request(session, call))
-      val udf = LLMStrategy.function(session, Seq(request, LLMStrategy.row(call, guard)))
+      val udf = LLMStrategy.function(session, Seq(request, LLMStrategy.row(call, guard)) ++ order)
       val raw = AttributeReference("llm_raw", udf.dataType)()
       val python = ArrowEvalPythonExec(Seq(udf), Seq(raw), planLater(child), udf.evalType)
       LLMEvalExec(call, guard, result, raw, python) :: Nil
+    case KeyedRows(fields, slots, placement, columns, child) =>
+      KeyedRowsExec(fields, slots, placement, columns, planLater(child)) :: Nil
     case _ => Nil
   }
 }
@@ -53,13 +55,15 @@ object LLMStrategy {
     node.toString
   }
 
-  /** The fields as text, named f0, f1, ...: Arrow wants distinct names, and the call has the real ones. Rows outside
-    * the guard get no text at all, which Python answers with NULL without asking. */
+  /** The fields as a struct named f0, f1, ...: Arrow wants distinct names, and the call has the real ones. */
   def row(call: LLMCall, guard: Option[Expression]): Expression = {
-    val texts = if (call.fields.isEmpty) Seq(Literal(null, StringType)) else call.fields.map(text)
-    val masked = texts.map(t => guard.map(g => If(g, t, Literal(null, StringType))).getOrElse(t))
-    CreateNamedStruct(masked.zipWithIndex.flatMap { case (t, i) => Seq(Literal(s"f$i"), t) })
+    val columns = if (call.fields.isEmpty) Seq(Literal(null, StringType)) else texts(call, guard)
+    CreateNamedStruct(columns.zipWithIndex.flatMap { case (t, i) => Seq(Literal(s"f$i"), t) })
   }
+
+  /** The fields as text. Rows outside the guard get no text at all, which Python answers with NULL without asking. */
+  def texts(call: LLMCall, guard: Option[Expression]): Seq[Expression] =
+    call.fields.map(text).map(t => guard.map(g => If(g, t, Literal(null, StringType))).getOrElse(t))
 
   /** Bytes that are no UTF-8, which a STRING may hold too, would end the Python worker: they become U+FFFD. */
   private def text(e: Expression): Expression = {

@@ -29,10 +29,11 @@ object SparkLLMExtensions {
     PushLimits)
 
   /** After everything else: Spark has turned subqueries into joins, and knows which sorts are top-k. */
-  val lastRules: Seq[Rule[LogicalPlan]] = Seq(
+  def lastRules(session: SparkSession): Seq[Rule[LogicalPlan]] = Seq(
     ExtractCalls(late = true), // calls over an outer query's columns, which have just become ordinary ones
     PushFilters, // for those
-    ShareBelowSort) // last: it looks at what ended up below a sort
+    ShareBelowSort, // it looks at what ended up below a sort
+    CoLocate(session)) // last: what it places must stay where it is
 
   private[catalyst] val extended = Collections.newSetFromMap(new WeakHashMap[SparkSessionExtensions, java.lang.Boolean]())
 
@@ -40,7 +41,7 @@ object SparkLLMExtensions {
   private[catalyst] def addLast(session: SparkSession): Unit = {
     val methods = session.sessionState.experimentalMethods
     methods.synchronized {
-      val missing = lastRules.filterNot(methods.extraOptimizations.contains)
+      val missing = lastRules(session).filterNot(methods.extraOptimizations.contains)
       if (missing.nonEmpty) methods.extraOptimizations = methods.extraOptimizations ++ missing
     }
   }

@@ -1,0 +1,106 @@
+package sparkllm.catalyst
+
+import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.plans.logical._
+import org.apache.spark.sql.catalyst.rules.Rule
+import org.apache.spark.sql.internal.SQLConf
+
+/** Brings rows that share a prefix into one task: equal prompts meet (dedup is global), and every task holds one
+  * contiguous range of one global order, of about equal tokens.
+  *
+  * `LLMEval <- t` -> `LLMEval <- Sort [key], local <- Repartition by slot <- KeyedRows [slot, key, order] <- t`, where a
+  * scalar subquery over the same rows (FieldStatistics, one pass) has chosen the field order and the ranges. No job runs
+  * while the query is optimized. A child that is dear to run, or must not run twice, is shared through an exchange.
+  *
+  * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, and a call over the
+  * fields of a call below it, whose rows are in place. */
+case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
+  override def apply(plan: LogicalPlan): LogicalPlan =
+    if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("coLocate")) plan else rewrite(plan, limited = false)
+
+  private def rewrite(plan: LogicalPlan, limited: Boolean): LogicalPlan = plan match {
+    case e: LLMEval =>
+      val below = e.copy(child = rewrite(e.child, limited))
+      if (e.order.isDefined || limited) below else follow(below).getOrElse(place(below))
+    case _: GlobalLimit | _: LocalLimit | _: Offset => plan.mapChildren(rewrite(_, limited = true))
+    case _: Aggregate | _: Join | _: Window | _: RepartitionOperation => plan.mapChildren(rewrite(_, limited = false))
+    case s: Sort if s.global => s.mapChildren(rewrite(_, limited = false))
+    case other => other.mapChildren(rewrite(_, limited))
+  }
+
+  private def place(e: LLMEval): LogicalPlan = {
+    val slots = CoLocate.slots(session)
+    if (e.call.fields.isEmpty || slots < 2 || CoLocate.tooSmall(e.child) || CoLocate.sorted(e.child)) e
+    else if (!CoLocate.twice(e.child)) byStatistics(e, e.child, slots)
+    else if (SQLConf.get.exchangeReuseEnabled) byStatistics(e, RepartitionByExpression(Nil, e.child, None), slots)
+    else byHash(e, slots)
+  }
+
+  private def byStatistics(e: LLMEval, rows: LogicalPlan, slots: Int): LogicalPlan = {
+    val fields = LLMStrategy.texts(e.call, e.guard)
+    val first = e.call.spec.instructionFields
+    val statistics = FieldStatistics(fields, e.call.spec.fields, first, !Setting.on("orderFields"), slots)
+    val column = Alias(statistics.toAggregateExpression(), "placement")()
+    val columns = KeyColumns.fresh()
+    val keyed = KeyedRows(fields, slots, ScalarSubquery(Aggregate(Nil, Seq(column), rows)), columns, rows)
+    val placed = RepartitionByExpression(Seq(DirectShufflePartitionID(columns.slot)), keyed, Some(slots))
+    val sorted = Sort(Seq(SortOrder(columns.key, Ascending)), global = false, placed)
+    Project(e.output, e.copy(order = Some(columns.order), child = Project(rows.output :+ columns.order, sorted)))
+  }
+
+  /** Equal prompts meet, and no more: without exchange reuse the statistics would run the child a second time. */
+  private def byHash(e: LLMEval, slots: Int): LogicalPlan =
+    e.copy(child = RepartitionByExpression(LLMStrategy.texts(e.call, e.guard), e.child, Some(slots)))
+
+  /** The rows are in place already: a call below has the same fields, and only filters and columns are in between. */
+  private def follow(e: LLMEval): Option[LogicalPlan] = {
+    def below(p: LogicalPlan): Option[(LogicalPlan, Attribute)] = p match {
+      case l: LLMEval if l.order.isDefined && l.guard.isEmpty && CoLocate.sameFields(l.call, e.call) =>
+        Some((l, l.order.get))
+      case l: LLMEval => below(l.child).map { case (c, order) => (l.copy(child = c), order) }
+      case f: Filter => below(f.child).map { case (c, order) => (f.copy(child = c), order) }
+      case p: Project if p.projectList.forall(_.deterministic) => below(p.child).map { case (c, order) =>
+        (p.copy(projectList = p.projectList :+ order, child = c), order)
+      }
+      case _ => None
+    }
+    below(e.child).map { case (child, order) => Project(e.output, e.copy(order = Some(order), child = child)) }
+  }
+}
+
+object CoLocate {
+  /** Below, a shuffle costs more than it saves. */
+  private val fewRows = 1000
+  private val smallBytes = 1L << 20
+
+  /** Ranges of a call: `spark.sparkllm.tasks`, or two for each core, so that a late one does not hold up the end. */
+  def slots(session: SparkSession): Int = {
+    val asked = Setting("spark.sparkllm.tasks", "0").trim.toInt
+    if (asked > 0) asked else 2 * session.sparkContext.defaultParallelism
+  }
+
+  def tooSmall(plan: LogicalPlan): Boolean =
+    plan.maxRows.exists(_ <= fewRows) || plan.stats.rowCount.exists(_ <= fewRows) ||
+      plan.collectLeaves().map(_.stats.sizeInBytes).sum <= smallBytes
+
+  /** Its rows come in an order that the query asked for, and that nothing above would bring back. */
+  def sorted(plan: LogicalPlan): Boolean = plan match {
+    case s: Sort => s.global
+    case _: LLMEval | _: Filter | _: Project | _: GlobalLimit | _: LocalLimit | _: Offset => plan.children.exists(sorted)
+    case _ => false
+  }
+
+  /** Running `plan` twice would be wrong (it asks a model, it is random) or dear. */
+  def twice(plan: LogicalPlan): Boolean = plan.exists {
+    case _: LLMEval | _: Join | _: Aggregate | _: Window | _: Generate | _: Distinct => true
+    case p => p.expressions.exists(_.exists {
+      case _: PythonFuncExpression | _: ScalaUDF | _: UserDefinedExpression | _: SubqueryExpression => true
+      case other => !other.deterministic
+    })
+  }
+
+  def sameFields(a: LLMCall, b: LLMCall): Boolean =
+    a.fields.size == b.fields.size && a.fields.zip(b.fields).forall { case (x, y) => x.semanticEquals(y) } &&
+      a.spec.instructionFields == b.spec.instructionFields
+}

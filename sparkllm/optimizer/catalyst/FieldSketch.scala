@@ -1,0 +1,158 @@
+package sparkllm.catalyst
+
+import java.io.{ByteArrayInputStream, ByteArrayOutputStream, DataInputStream, DataOutputStream}
+
+import org.apache.spark.sql.catalyst.expressions.XXH64
+import org.apache.spark.unsafe.Platform
+import org.apache.spark.unsafe.types.UTF8String
+
+/** What one pass over the fields of a call keeps: bytes of each field, distinct counts of fields and of pairs of fields
+  * (HyperLogLog), and the rows with the smallest hashes, each once: a uniform sample of the distinct rows.
+  *
+  * Joint counts are what the field order is chosen by (with marginal counts alone half of the reuse is missed); the
+  * sample is what the ranges are cut by. Bounded: 4 KB a field, 1 KB a pair, `capacity` rows of shortened fields.
+  *
+  * @param width fields of the call
+  * @param capacity most rows of the sample */
+final class FieldSketch(val width: Int, val capacity: Int) {
+  private val pairs = if (width <= FieldSketch.mostPaired) width * (width - 1) / 2 else 0
+  private val bytes = new Array[Long](width)
+  private val singles = Array.fill(width)(new Distinct(12))
+  private val doubles = Array.fill(pairs)(new Distinct(10))
+  private val whole = new Distinct(12)
+  private val sample = new BottomRows(capacity)
+  private var rows = 0L
+
+  /** One row; a NULL field is null. Rows without any field are not asked, and not counted. */
+  def add(fields: Array[UTF8String]): Unit = if (fields.exists(_ != null)) {
+    val hashes = fields.map(FieldSketch.hash)
+    val row = FieldSketch.combine(hashes)
+    rows += 1
+    whole.add(row)
+    var i, pair = 0
+    while (i < width) {
+      if (fields(i) != null) bytes(i) += fields(i).numBytes
+      singles(i).add(hashes(i))
+      if (pairs > 0) {
+        var j = i + 1
+        while (j < width) { doubles(pair).add(FieldSketch.mix(hashes(i) * 31 + hashes(j))); pair += 1; j += 1 }
+      }
+      i += 1
+    }
+    sample.add(row, fields)
+  }
+
+  def merge(other: FieldSketch): FieldSketch = {
+    rows += other.rows
+    for (i <- 0 until width) bytes(i) += other.bytes(i)
+    singles.zip(other.singles).foreach { case (a, b) => a.merge(b) }
+    doubles.zip(other.doubles).foreach { case (a, b) => a.merge(b) }
+    whole.merge(other.whole)
+    sample.merge(other.sample)
+    this
+  }
+
+  /** The field order and the ranges.
+    *
+    * @param names rendered before each field, as in `"name": value`
+    * @param first fields that stand in front, those of the instruction
+    * @param parts most ranges */
+  def placement(names: Seq[String], first: Seq[Int], keep: Boolean, parts: Int): Placement = {
+    val order = if (keep) (0 until width).toArray else fieldOrder(names, first)
+    val useful = math.min(parts.toLong, whole.count / FieldSketch.fewestRows).toInt
+    Placement(order, sample.boundaries(order, names, math.max(1, useful)), rows, whole.count)
+  }
+
+  /** Greedy: next is the field that shares most bytes behind those chosen, average length x (distinct rows - distinct
+    * values of the set). A set has at least as many values as any pair in it. */
+  private def fieldOrder(names: Seq[String], first: Seq[Int]): Array[Int] = {
+    val total = whole.count.toDouble
+    def length(i: Int): Double = if (rows == 0) 0 else bytes(i).toDouble / rows + names(i).length + 6
+    def distinct(set: Seq[Int]): Double = set match {
+      case Seq(one) => singles(one).count.toDouble
+      case _ if pairs == 0 => set.map(singles(_).count).max.toDouble
+      case _ => set.combinations(2).map { case Seq(a, b) => doubles(index(a.min(b), a.max(b))).count }.max.toDouble
+    }
+    // within the sketches' error every row is different
+    def saved(set: Seq[Int]): Double = { val d = distinct(set); if (d > 0.93 * total) 0 else total - d }
+    val chosen = scala.collection.mutable.ArrayBuffer(first: _*)
+    var left: IndexedSeq[Int] = (0 until width).filterNot(chosen.contains)
+    while (left.nonEmpty) {
+      val gains = left.map(i => (i, length(i) * saved(chosen.toSeq :+ i)))
+      val (best, gain) = gains.maxBy(_._2)
+      if (gain > 0) { chosen += best; left = left.filterNot(_ == best) }
+      else { chosen ++= left.sortBy(i => -length(i) * saved(Seq(i))); left = IndexedSeq() }
+    }
+    chosen.toArray
+  }
+
+  private def index(i: Int, j: Int): Int = i * width - i * (i + 1) / 2 + j - i - 1
+
+  def serialize(): Array[Byte] = {
+    val bytesOut = new ByteArrayOutputStream()
+    val out = new DataOutputStream(bytesOut)
+    out.writeInt(width)
+    out.writeInt(capacity)
+    out.writeLong(rows)
+    bytes.foreach(out.writeLong)
+    (singles ++ doubles :+ whole).foreach(_.write(out))
+    sample.write(out)
+    out.flush()
+    bytesOut.toByteArray
+  }
+
+  private def read(in: DataInputStream): FieldSketch = {
+    rows = in.readLong()
+    bytes.indices.foreach(i => bytes(i) = in.readLong())
+    (singles ++ doubles :+ whole).foreach(_.read(in))
+    sample.read(in, width)
+    this
+  }
+}
+
+object FieldSketch {
+  /** With more fields, pairs would be too many: their order is chosen by single counts. */
+  val mostPaired = 32
+  /** Distinct rows of a range, at least: below, what a range does not share with its neighbours grows. */
+  val fewestRows = 128
+  /** Bytes of a field that take part in the order of rows. */
+  val cut = 256
+
+  def deserialize(bytes: Array[Byte]): FieldSketch = {
+    val in = new DataInputStream(new ByteArrayInputStream(bytes))
+    new FieldSketch(in.readInt(), in.readInt()).read(in)
+  }
+
+  def hash(text: UTF8String): Long =
+    if (text == null) 0x9E3779B97F4A7C15L
+    else XXH64.hashUnsafeBytes(text.getBaseObject, text.getBaseOffset, text.numBytes, 42L)
+
+  def combine(hashes: Array[Long]): Long = mix(hashes.foldLeft(17L)((h, x) => mix(h * 31 + x)))
+
+  /** The finaliser of MurmurHash3. */
+  def mix(x: Long): Long = {
+    var h = (x ^ (x >>> 33)) * 0xff51afd7ed558ccdL
+    h = (h ^ (h >>> 33)) * 0xc4ceb9fe1a85ec53L
+    h ^ (h >>> 33)
+  }
+
+  /** A row's place among all rows: its fields in this order, each up to `cut` bytes, and the hash of the whole row, so
+    * that equal rows have equal keys and others have not. NULL comes first. */
+  def key(fields: Array[UTF8String], order: Array[Int], row: Long): Array[Byte] = {
+    val sizes = order.map(i => if (fields(i) == null) 0 else math.min(fields(i).numBytes, cut) + 1)
+    val out = new Array[Byte](sizes.sum + order.length + 8)
+    var at = 0
+    order.indices.foreach { n =>
+      val size = sizes(n) - 1
+      if (size >= 0) {
+        val text = fields(order(n))
+        out(at) = 1
+        Platform.copyMemory(text.getBaseObject, text.getBaseOffset, out, Platform.BYTE_ARRAY_OFFSET + at + 1, size)
+        at += size + 1
+      }
+      at += 1 // a zero byte ends the field
+    }
+    java.nio.ByteBuffer.wrap(out, at, 8).putLong(row)
+    out
+  }
+}
