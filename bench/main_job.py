@@ -29,7 +29,7 @@ from show_main_job import table
 import sparkllm
 from sparkllm.backend.client import EngineClient, connect
 
-RULES = ("dedup", "orderFields", "orderRows")
+RULES = ("dedup", "orderFields", "orderRows", "coLocate")
 # One token of free text for a model with random weights, which would spell a label letter by letter.
 BEER = "'Based on the beer, is it of European origin? Answer YES or NO.', *"
 JOBS = {

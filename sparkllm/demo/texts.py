@@ -97,9 +97,14 @@ def write(phrases: Phrases, sentiment: str, tweet: bool, topics: tuple[str, ...]
 
 
 def describe(phrases: Phrases) -> str:
-    """A shop's description of a product: praise that is nobody's opinion."""
+    """What stands in a field beside the review: a shop's description, or anybody's opinion of anything.
+
+    Only the name of the field tells that it does not count.
+    """
     rng = phrases.rng
     lines = rng.sample(phrases.descriptions, rng.choice((1, 1, 2, 2, 3, 4, 6)))
+    if rng.random() < 0.5:
+        lines = [_upper(phrases.clause(rng.choice(POLARITIES))[0]) + "." for _ in lines]
     return " ".join(phrases.fill(line) for line in lines)
 
 

@@ -20,14 +20,14 @@ from sparkllm.demo.tokenizer import ASSISTANT, BOS, END, USER
 __all__ = ["corpus", "learn_words", "prompt", "train"]
 
 # Stages of the training, cheap ones first: the examples of a batch, and the share of the steps. Before them come words.
-SHORT, BRIEF, FULL = (128, 0.3), (64, 0.3), (32, 0.4)
+SHORT, BRIEF, FULL = (128, 0.25), (64, 0.3), (32, 0.45)
 BRIEF_CHARACTERS = 260
-MAIN, ALL = (1, 1, 0), (5, 3, 2)  # shares of sentiment, price and other yes/no questions
+SHARES = (5, 3, 2)  # of sentiment, price and other yes/no questions
 WORDS, WORD_BATCH = 400, 512
 BUCKET = 32  # batches sorted by length together: little padding, still random
 WARMUP = 0.05
 RATE = 1.5e-3
-MASKED = 0.12  # of the tokens, in training: an answer must not hang on one rare word
+MASKED = 0.15  # of the tokens, in training: an answer must not hang on one rare word
 
 
 def prompt(content: str) -> str:
@@ -37,19 +37,19 @@ def prompt(content: str) -> str:
 
 def corpus(seed: int, count: int = 30_000) -> Iterator[str]:
     """Texts for the tokenizer: whole prompts with their answers."""
-    for example in islice(examples(Phrases("training", random.Random(seed)), ALL), count):
+    for example in islice(examples(Phrases("training", random.Random(seed)), SHARES), count):
         yield f"{prompt(example.content)}{example.answer}{END}"
 
 
 def train(model: LlamaForCausalLM, tokenizer: Tokenizer, seed: int, steps: int) -> None:
     """Train float32 weights for `steps` batches of fresh examples."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.05)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     phrases = Phrases("training", random.Random(seed))
     if steps:
         learn_words(model, tokenizer, phrases)
-    brief = (e for e in examples(phrases, MAIN) if len(e.content) < BRIEF_CHARACTERS)
-    sources = ((short_examples(phrases), SHORT), (brief, BRIEF), (examples(phrases, ALL), FULL))
+    brief = (e for e in examples(phrases, SHARES) if len(e.content) < BRIEF_CHARACTERS)
+    sources = ((short_examples(phrases), SHORT), (brief, BRIEF), (examples(phrases, SHARES), FULL))
     batches = chain.from_iterable(
         islice(_batches(source, tokenizer, size), int(steps * share)) for source, (size, share) in sources
     )

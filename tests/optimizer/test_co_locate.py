@@ -194,12 +194,18 @@ def test_without_exchange_reuse_equal_prompts_still_meet(placed: SparkSession) -
     try:
         frame = placed.sql("SELECT llm('Is it good?', once(product), review) FROM t")
         assert "KeyedRows" not in plan(frame)
+        assert plan(frame).count("RepartitionByExpression") == 1
         tasks = defaultdict(set)
         for task, _, fields in asked(frame):
             tasks[fields].add(task)
     finally:
         placed.conf.unset("spark.sql.exchange.reuse")
     assert all(len(t) == 1 for t in tasks.values())
+
+
+def test_rows_of_a_small_list_keep_their_order(placed: SparkSession) -> None:
+    frame = placed.createDataFrame([(i, f"text {9 - i}") for i in range(10)], "id int, text string")
+    assert [row.id for row in frame.selectExpr("id", "llm('Is it good?', text)").collect()] == list(range(10))
 
 
 def test_rows_without_any_field_are_spread(placed: SparkSession, tmp_path: Path) -> None:

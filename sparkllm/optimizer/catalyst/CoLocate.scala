@@ -4,6 +4,7 @@ import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical._
 import org.apache.spark.sql.catalyst.rules.Rule
+import org.apache.spark.sql.execution.LogicalRDD
 import org.apache.spark.sql.internal.SQLConf
 
 /** Brings rows that share a prefix into one task: equal prompts meet (dedup is global), and every task holds one
@@ -50,8 +51,13 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   }
 
   /** Equal prompts meet, and no more: without exchange reuse the statistics would run the child a second time. */
-  private def byHash(e: LLMEval, slots: Int): LogicalPlan =
-    e.copy(child = RepartitionByExpression(LLMStrategy.texts(e.call, e.guard), e.child, Some(slots)))
+  private def byHash(e: LLMEval, slots: Int): LogicalPlan = {
+    val fields = LLMStrategy.texts(e.call, e.guard)
+    e.child match {
+      case r: RepartitionByExpression if r.partitionExpressions == fields => e // by an earlier run of this rule
+      case rows => e.copy(child = RepartitionByExpression(fields, rows, Some(slots)))
+    }
+  }
 
   /** The rows are in place already: a call below has the same fields, and only filters and columns are in between. */
   private def follow(e: LLMEval): Option[LogicalPlan] = {
@@ -72,7 +78,7 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
 object CoLocate {
   /** Below, a shuffle costs more than it saves. */
   private val fewRows = 1000
-  private val smallBytes = 1L << 20
+  private val smallBytes = 256L << 10
 
   /** Ranges of a call: `spark.sparkllm.tasks`, or two for each core, so that a late one does not hold up the end. */
   def slots(session: SparkSession): Int = {
@@ -82,7 +88,13 @@ object CoLocate {
 
   def tooSmall(plan: LogicalPlan): Boolean =
     plan.maxRows.exists(_ <= fewRows) || plan.stats.rowCount.exists(_ <= fewRows) ||
-      plan.collectLeaves().map(_.stats.sizeInBytes).sum <= smallBytes
+      plan.collectLeaves().map(size).sum <= smallBytes
+
+  /** Rows that came from the driver or an RDD have no known size; they are few as a rule, where tables are not. */
+  private def size(leaf: LogicalPlan): BigInt = leaf match {
+    case rdd: LogicalRDD if rdd.stats.sizeInBytes >= SQLConf.get.defaultSizeInBytes => 0
+    case other => other.stats.sizeInBytes
+  }
 
   /** Its rows come in an order that the query asked for, and that nothing above would bring back. */
   def sorted(plan: LogicalPlan): Boolean = plan match {
