@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from sparkllm.answer_schema import ddl, words
 from sparkllm.errors import CallError
 
 __all__ = ["LLMCall", "tasks"]
@@ -33,6 +34,7 @@ class LLMCall:
         fields: field names in the order of the query; distinct.
         labels: the only answers allowed; empty for free text.
         model: path or id; None takes the session's.
+        schema: the columns of a typed answer, as Spark's JSON of a STRUCT; None for plain text.
     """
 
     task: str | None
@@ -40,10 +42,11 @@ class LLMCall:
     fields: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     model: str | None = None
+    schema: str | None = None
 
     @classmethod
     def from_json(cls, text: str) -> LLMCall:
-        """Read what the Catalyst extension wrote: {"task", "prompt", "fields", "labels", "model"}."""
+        """Read what the Catalyst extension wrote: {"task", "prompt", "fields", "labels", "model", "schema"}."""
         raw = json.loads(text)
         call = cls(
             task=raw.get("task"),
@@ -51,6 +54,7 @@ class LLMCall:
             fields=tuple(raw.get("fields", ())),
             labels=tuple(raw.get("labels") or ()),
             model=raw.get("model"),
+            schema=raw.get("schema"),
         )
         if (call.task is None) == (call.prompt is None):
             raise CallError(f"a call has either a task or a prompt, got {text}")
@@ -60,6 +64,7 @@ class LLMCall:
         """As the user wrote it: `llm('classify', review)`."""
         named = [f"labels => array({', '.join(map(_quote, self.labels))})"] if self.labels else []
         named += [f"model => {_quote(self.model)}"] if self.model else []
+        named += [f"schema => {_quote(ddl(self.schema))}"] if self.schema else []
         return f"llm({', '.join([_quote(self.task or self.prompt or ''), *self.fields, *named])})"
 
     @property
@@ -70,6 +75,11 @@ class LLMCall:
         task = tasks()[self.task]
         key = "instruction" if self.choices == tuple(task["labels"]) else "instruction_for_labels"
         return str(task[key]).replace("{labels}", _enumerate(self.choices))
+
+    @property
+    def form(self) -> str:
+        """What the model is told of the answer's form, after the instruction; empty for plain text."""
+        return f"\n\nAnswer with one JSON object: {words(self.schema)}" if self.schema else ""
 
     @property
     def choices(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ __all__ = ["CallReport", "QueryReport", "last_report"]
 _REASONS = {
     "null_fields": "all fields null",
     "too_long": "prompt longer than the model takes",
+    "truncated": "answer cut at maxTokens",
     "engine_error": "engine error",
 }
 
@@ -39,7 +40,8 @@ class CallReport:
         predicted_tokens, predicted_data_tokens: the same two as a cold cache of any size would have served, block by
             block, with the prompts of each task in the order they were sent.
         start_ms: time spent starting an engine, in milliseconds.
-        null_fields, too_long, engine_error: rows that are NULL, by reason.
+        null_fields, too_long, truncated, engine_error: rows that are NULL, by reason; only a typed answer
+            is `truncated`: plain text may be cut and stays.
     """
 
     call: LLMCall
@@ -56,6 +58,7 @@ class CallReport:
     start_ms: int
     null_fields: int
     too_long: int
+    truncated: int
     engine_error: int
 
     @property

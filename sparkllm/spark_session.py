@@ -91,7 +91,8 @@ def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:
     All sessions of a driver share them; `spark` may be left out where a session is active.
 
     Each is {"query", "seconds", "succeeded", "error", "calls": [{"call", "rows", "distinct", "requests",
-    "prompt_tokens", "cached_tokens", "output_tokens", "start_ms", "null_fields", "too_long", "engine_error"}]}.
+    "prompt_tokens", "cached_tokens", "output_tokens", "start_ms", "null_fields", "too_long", "truncated",
+    "engine_error"}]}.
     """
     spark = spark or SparkSession.getActiveSession() or SparkSession._instantiatedSession
     if spark is None:

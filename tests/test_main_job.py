@@ -88,6 +88,34 @@ def test_labels_and_model_are_named_arguments(spark: SparkSession, reviews: Data
     assert set(in_sql.values()) == {None} | ({"yes", "no"} & set(in_sql.values()))
 
 
+SCHEMA = (
+    "name STRING NOT NULL, age TINYINT NOT NULL, good BOOLEAN NOT NULL, score DECIMAL(4,1) NOT NULL, "
+    "bought DATE NOT NULL, maker STRUCT<city: STRING> NOT NULL, years ARRAY<INT> NOT NULL"
+)
+
+
+def test_a_schema_gives_typed_rows_whatever_the_model_says(spark: SparkSession) -> None:
+    """The demo model was trained for no such thing: what is valid here is the structured output's doing."""
+    call = f"llm('Who wrote this review, and what do they tell of it?', review, schema => '{SCHEMA}')"
+    with setting(spark, "maxTokens", 600):
+        rows = spark.sql(f"SELECT id, r, r.* FROM (SELECT id, {call} AS r FROM r)").collect()
+    assert {row.id for row in rows if row.r is None} == {4, 6}
+    for row in (row for row in rows if row.r is not None):
+        print(row.r)
+        assert None not in (row.name, row.age, row.good, row.score, row.bought, row.maker, row.years)
+        assert None not in row.years
+    report = sparkllm.last_report(spark)
+    assert (len(report.calls), report.total("requests"), report.calls[0].nulls) == (1, 3, {"all fields null": 2})
+
+
+def test_a_typed_answer_that_is_cut_is_null_with_its_reason(spark: SparkSession) -> None:
+    call = f"llm('Who wrote this review, and what do they tell of it?', review, schema => '{SCHEMA}')"
+    with setting(spark, "maxTokens", 5):
+        rows = spark.sql(f"SELECT {call} IS NULL AS missing FROM r").collect()
+    assert all(row.missing for row in rows)
+    assert sparkllm.last_report(spark).calls[0].nulls == {"all fields null": 2, "answer cut at maxTokens": 4}
+
+
 def test_a_prompt_without_fields_is_one_call(spark: SparkSession) -> None:
     spark.sql("SELECT id, llm('Say hello to the reader.') AS hello FROM r").collect()
     report = sparkllm.last_report(spark)

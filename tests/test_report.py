@@ -17,7 +17,8 @@ CALL = {"task": "classify", "prompt": None, "fields": ["review"], "labels": None
 COUNTS = {
     "rows": 100, "distinct": 60, "requests": 50, "prompt_tokens": 1000, "cached_tokens": 500, "output_tokens": 100,
     "static_tokens": 400, "cached_data_tokens": 150, "predicted_tokens": 600, "predicted_data_tokens": 180,
-    "start_ms": 2000, "null_fields": 3, "too_long": 2, "engine_error": 0,
+    "start_ms": 2000, "null_fields": 3, "too_long": 2, "truncated": 1,
+    "engine_error": 0,
 }  # fmt: skip
 
 
@@ -38,7 +39,16 @@ def test_the_engines_start_does_not_count_as_speed() -> None:
 
 def test_the_text_names_every_count_and_reason() -> None:
     text = str(report())
-    for part in ("llm('classify', review)", "60", "50", "1,000", "3: all fields null", "2: prompt longer", "25.0 %"):
+    for part in (
+        "llm('classify', review)",
+        "60",
+        "50",
+        "1,000",
+        "3: all fields null",
+        "2: prompt longer",
+        "1: answer cut",
+        "25.0 %",
+    ):
         assert part in text
     assert "engine error" not in text
 

@@ -27,6 +27,8 @@ class Sampling:
         temperature: 0 is greedy.
         seed: seed of every request when the temperature is above 0.
         choices: the only answers allowed (vLLM's structured output); empty for free text.
+        json_schema: what the answer must be, as sparkllm/answer_schema.py writes it; empty for free text. An answer
+            that `max_tokens` cuts is then none.
     """
 
     max_tokens: int = 128
@@ -34,6 +36,7 @@ class Sampling:
     seed: int | None = None
     choices: tuple[str, ...] = ()
     min_tokens: int = 0
+    json_schema: str = ""
 
     def to_json(self) -> str:
         """One JSON object, the inverse of `from_json`."""
@@ -48,13 +51,14 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Answer:
-    """One request's outcome. `text` is None exactly when `error` says why."""
+    """One request's outcome. `text` is None exactly when `error` says why; `truncated`: because it was cut."""
 
     text: str | None
     error: str | None = None
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    truncated: bool = False
 
 
 @dataclass(frozen=True)

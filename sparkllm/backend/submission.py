@@ -46,8 +46,8 @@ class Submission:
         """Wait for all answers.
 
         Returns:
-            One row per prompt, in the order submitted: text, error, prompt_tokens, cached_tokens, output_tokens.
-            `text` is null exactly when `error` is not.
+            One row per prompt, in the order submitted: text, error, prompt_tokens, cached_tokens, output_tokens,
+            truncated. `text` is null exactly when `error` is not.
 
         Raises:
             EngineDiedError: the engine ended meanwhile.

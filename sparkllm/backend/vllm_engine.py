@@ -10,6 +10,7 @@ from typing import Any
 from sparkllm.backend.chat import split_template
 from sparkllm.backend.cores import usable_cores
 from sparkllm.backend.engine import Answer, EngineInfo, EngineSpec, Sampling
+from sparkllm.backend.json_grammar import json_grammar
 from sparkllm.errors import EngineDiedError, EngineStartError
 
 __all__ = ["VLLMEngine"]
@@ -37,6 +38,7 @@ class VLLMEngine:
         text_tokenizer = _text_tokenizer(tokenizer)
         prefix, suffix = _chat(tokenizer, spec)
         self._llm = AsyncLLM.from_engine_args(arguments)
+        self._structured_backend = self._llm.vllm_config.structured_outputs_config.backend
         self._vocabulary = self._llm.model_config.get_vocab_size()
         self._tokenizer = text_tokenizer
         self.info = _info(self._llm, spec, str(text_tokenizer.to_str()), prefix, suffix)
@@ -58,7 +60,8 @@ class VLLMEngine:
             )
         final = None
         try:
-            async for output in self._llm.generate(tokens_input(token_ids), _parameters(sampling), request_id):
+            parameters = _parameters(sampling, self._structured_backend)
+            async for output in self._llm.generate(tokens_input(token_ids), parameters, request_id):
                 final = output
         except EngineDeadError as error:
             raise EngineDiedError(str(error)) from error
@@ -78,6 +81,9 @@ class VLLMEngine:
         # The token that ended the answer is not part of it.
         text_ids = output.token_ids[:-1] if output.finish_reason == "stop" else output.token_ids
         text = self._tokenizer.decode(list(text_ids), skip_special_tokens=True)
+        if sampling.json_schema and output.finish_reason == "length":
+            why = f"the answer was cut after {len(output.token_ids)} tokens, before its JSON had ended"
+            return Answer(None, f"{why}; raise spark.sparkllm.maxTokens", *counts, truncated=True)
         if sampling.choices and text not in sampling.choices:
             why = (
                 f"max_tokens={sampling.max_tokens} cut it" if output.finish_reason == "length" else output.finish_reason
@@ -190,22 +196,34 @@ def _info(llm: Any, spec: EngineSpec, tokenizer_json: str, prefix: str, suffix: 
 
 
 @functools.lru_cache(maxsize=64)
-def _parameters(sampling: Sampling) -> Any:
+def _parameters(sampling: Sampling, structured_backend: str) -> Any:
     from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+    from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
         max_tokens=sampling.max_tokens,
         min_tokens=sampling.min_tokens,
         temperature=sampling.temperature,
         seed=sampling.seed,
-        structured_outputs=StructuredOutputsParams(choice=list(sampling.choices)) if sampling.choices else None,
+        structured_outputs=_structured(sampling, structured_backend),
         # One message per request, not one per token.
         output_kind=RequestOutputKind.FINAL_ONLY,
         # `_read` decodes once per answer. vLLM's decoder starts from the prompt, token by token, and puts the whole
         # prompt into the answer where the prompt's last bytes are no valid UTF-8.
         detokenize=False,
     )
+
+
+def _structured(sampling: Sampling, backend: str) -> Any:
+    from vllm.sampling_params import StructuredOutputsParams
+
+    if sampling.choices:
+        return StructuredOutputsParams(choice=list(sampling.choices))
+    if not sampling.json_schema:
+        return None
+    if backend in ("auto", "xgrammar"):
+        return StructuredOutputsParams(grammar=json_grammar(json.loads(sampling.json_schema)))
+    return StructuredOutputsParams(json=sampling.json_schema)
 
 
 def _reason(error: Exception) -> str:

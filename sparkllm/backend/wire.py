@@ -19,6 +19,7 @@ ANSWERS = pa.schema(
         ("prompt_tokens", pa.int32()),
         ("cached_tokens", pa.int32()),
         ("output_tokens", pa.int32()),
+        ("truncated", pa.bool_()),
     ]
 )
 AUTHORIZATION = "authorization"
@@ -43,7 +44,8 @@ def prompt_rows(batch: pa.RecordBatch) -> Iterator[tuple[int, list[int]]]:
 def answer_batch(answers: Iterable[tuple[int, Answer]]) -> pa.RecordBatch:
     """An ANSWERS batch, in the order given."""
     rows: Sequence[tuple[object, ...]] = [
-        (number, a.text, a.error, a.prompt_tokens, a.cached_tokens, a.output_tokens) for number, a in answers
+        (number, a.text, a.error, a.prompt_tokens, a.cached_tokens, a.output_tokens, a.truncated)
+        for number, a in answers
     ]
     columns = zip(*rows, strict=True) if rows else [[] for _ in ANSWERS]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, ANSWERS, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from hashlib import blake2b
 import numpy as np
 import pyarrow as pa
 
+from sparkllm.answer_schema import json_schema
 from sparkllm.backend.client import EngineClient, Submission
 from sparkllm.backend.engine import Sampling
 from sparkllm.calls import LLMCall
@@ -89,7 +91,8 @@ class Evaluation:
         choices = self.call.choices
         # A label may come in any pieces the tokenizer knows, down to single bytes; the end takes one more token.
         room = max(len(choice.encode()) for choice in choices) + 1 if choices else config.max_tokens
-        self._sampling = Sampling(max_tokens=room, temperature=config.temperature, choices=choices)
+        schema = json_schema(self.call.schema, room) if self.call.schema else ""
+        self._sampling = Sampling(room, config.temperature, choices=choices, json_schema=schema)
         self._most_prompt_tokens = info.max_model_len - (room if choices else 1)
         # A sampled answer is one of many: two rows with the same prompt get one each.
         self._dedup = config.optimizer_dedup and config.temperature == 0
@@ -155,7 +158,7 @@ class Evaluation:
             return False
         key = blake2b(text.encode(), digest_size=16).digest()  # prompts may be long, answers are short
         known = self._remembered.get(key)
-        if known is not None and known.error != "engine_error":  # a failure is tried again, never kept
+        if known is not None and known.error != "engine_error":  # a failure may pass; what is too long or cut stays so
             window.answers[i] = known
             return True
         self._remembered[key] = window.answers[i]
@@ -191,15 +194,22 @@ class Evaluation:
         counted = batch.column("prompt_tokens").to_numpy() > 0  # a request that failed has no tokens to share
         for name, tokens in zip(_PREFIX_COUNTS, window.prefixes.of(counts["cached_tokens"][rows]), strict=True):
             counts[name][rows] = np.where(counted, tokens, 0)
-        texts, errors = batch.column("text").to_pylist(), batch.column("error").to_pylist()
-        for i, text, error in zip(window.sent, texts, errors, strict=True):
+        texts, errors, cut = (batch.column(name).to_pylist() for name in ("text", "error", "truncated"))
+        for i, text, error, truncated in zip(window.sent, texts, errors, cut, strict=True):
             answer = window.answers[i]
-            if error is None and self.call.choices and text not in self.call.choices:
-                error = f"the answer {text!r} is none of {list(self.call.choices)}"
-            if error is None:
+            detail = error or self._wrong(text)
+            if detail is None:
                 answer.value = text
             else:
-                answer.error, answer.detail = "engine_error", error
+                answer.error, answer.detail = "truncated" if truncated else "engine_error", detail
+
+    def _wrong(self, text: str) -> str | None:
+        """What is wrong with an answer that the engine let pass, or None."""
+        if self.call.choices and text not in self.call.choices:
+            return f"the answer {text!r} is none of {list(self.call.choices)}"
+        if self.call.schema and not _is_object(text):
+            return f"the answer {text!r} is no JSON object"
+        return None
 
     def _lay_out(self, window: Window, counts: dict[str, np.ndarray]) -> pa.StructArray:
         answers = [*window.answers, Answer(error="null_fields")]  # owner -1 is the last one
@@ -218,6 +228,13 @@ class Evaluation:
         if answer.error not in self._said:
             self._said.add(str(answer.error))
             print(f"sparkllm: NULL for a row ({answer.error}): {answer.detail}", file=sys.stderr)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _encode(fields: pa.StructArray, call: LLMCall) -> Encoded:

@@ -13,7 +13,14 @@ from sparkllm.errors import CallError
 __all__ = ["llm"]
 
 
-def llm(prompt: str, *fields: Column | str, labels: Sequence[str] | None = None, model: str | None = None) -> Column:
+def llm(
+    prompt: str,
+    *fields: Column | str,
+    labels: Sequence[str] | None = None,
+    model: str | None = None,
+    schema: str | None = None,
+    selectivity: float | None = None,
+) -> Column:
     """Ask the model about each row: `df.withColumn("label", llm("classify", "review"))`.
 
     Args:
@@ -22,22 +29,29 @@ def llm(prompt: str, *fields: Column | str, labels: Sequence[str] | None = None,
         labels: the only answers allowed, for example `["yes", "no"]`; `classify` alone means
             negative / neutral / positive.
         model: path or Hugging Face id; the session's model when left out.
+        schema: columns of a typed answer, as in CREATE TABLE: `"name STRING NOT NULL, age INT COMMENT 'in years'"`.
+            Without NOT NULL the model may say null; a comment is shown to it. Texts and lists may grow as far as
+            `spark.sparkllm.maxTokens` allows.
+        selectivity: your guess at the share of rows that a condition over the answer keeps, above 0 and at most 1.
 
     Returns:
-        A STRING column: the answer, or NULL for a row without one (the report counts why).
+        A column with the answer, or NULL for a row without one (the report counts why): a STRING, with `schema` a
+        STRUCT.
 
     Raises:
-        CallError: `prompt`, a field, a label or `model` is of the wrong type.
+        CallError: `prompt`, a field, a label or an option is of the wrong type.
         pyspark.errors.AnalysisException: an unknown task or column, raised where Spark analyses the plan.
     """
-    for name, value in (("prompt", prompt), ("model", model)):
-        if not isinstance(value, str) and not (name == "model" and value is None):
+    for name, value in (("prompt", prompt), ("model", model), ("schema", schema)):
+        if not isinstance(value, str) and (name == "prompt" or value is not None):
             raise CallError(f"llm(): {name} takes a string, got {type(value).__name__}: {value!r}")
+    if selectivity is not None and (isinstance(selectivity, bool) or not isinstance(selectivity, (int, float))):
+        raise CallError(f"llm(): selectivity takes a number, got {type(selectivity).__name__}: {selectivity!r}")
     columns = [F.lit(prompt), *map(_field, fields)]
     if labels is not None:
         columns.append(_named("labels", F.array(*map(F.lit, _texts(labels)))))
-    if model is not None:
-        columns.append(_named("model", F.lit(model)))
+    options = {"model": model, "schema": schema, "selectivity": selectivity}
+    columns += [_named(name, F.lit(value)) for name, value in options.items() if value is not None]
     try:
         return F.call_function("llm", *columns)
     except AssertionError:

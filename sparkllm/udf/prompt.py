@@ -55,7 +55,7 @@ class Template:
                 texts.append("")
             else:
                 texts[-1] += match[0] if match[2] else f"{{{match[1]}}}"
-        texts[-1] += text[start:]
+        texts[-1] += text[start:] + call.form
         return cls(tuple(texts), tuple(columns))
 
     @property

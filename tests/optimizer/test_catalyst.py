@@ -19,6 +19,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
+from sparkllm import llm
+from sparkllm.errors import CallError
 from sparkllm.spark_session import last_reports, register
 
 FOLDER = Path(__file__).parent
@@ -29,6 +31,7 @@ COUNTS = ("distinct", "requests", "prompt_tokens", "cached_tokens", "output_toke
 def stand_in(echo: str = "") -> Any:
     """An `__llm_eval`: the first field in capitals, all `fields` as a JSON array, or the whole `request`.
 
+    A typed answer holds those capitals in its STRINGs and their number in all else.
     Its functions are nested so that Spark sends them to the workers by value.
     """
     texts = [StructField(n, StringType()) for n in ("value", "error")]
@@ -40,6 +43,9 @@ def stand_in(echo: str = "") -> Any:
         if call["fields"] and all(f is None for f in fields):
             return {"value": None, "error": "null_fields"}
         value = {"fields": json.dumps(fields), "request": request}.get(echo, (fields[0] or "constant").upper())
+        if call["schema"]:
+            columns = json.loads(call["schema"])["fields"]
+            value = json.dumps({c["name"]: value if c["type"] == "string" else len(value) for c in columns})
         return {"value": value, **counts}
 
     @arrow_udf(returned)  # type: ignore[call-overload]
@@ -213,6 +219,38 @@ def test_the_dataframe_api_gives_the_same_plan(plans: SparkSession) -> None:
     frame = plans.table("t").select(F.call_function("llm", F.lit("classify"), F.col("review")).alias("c"))
     sql = plans.sql("SELECT llm('classify', review) AS c FROM t")
     assert frame._jdf.queryExecution().optimizedPlan().sameResult(sql._jdf.queryExecution().optimizedPlan())
+
+
+TYPED = "SELECT llm('Who wrote it?', review, schema => 'name STRING, age INT', selectivity => 0.5) AS r FROM t"
+
+
+def test_a_schema_types_the_column(plans: SparkSession) -> None:
+    frame = plans.sql(TYPED)
+    assert frame.schema["r"].dataType.simpleString() == "struct<name:string,age:int>"
+    unnamed = plans.sql("SELECT llm('Who wrote it?', review, schema => 'name STRING') FROM t").columns
+    assert unnamed == ["llm('Who wrote it?', review, schema => 'name STRING')"]
+
+
+def test_the_dataframe_function_takes_schema_and_selectivity(plans: SparkSession) -> None:
+    call = llm("Who wrote it?", "review", schema="name STRING, age INT", selectivity=0.5)
+    frame, sql = plans.table("t").select(call.alias("r")), plans.sql(TYPED)
+    assert frame.sameSemantics(sql)
+    assert frame.first() == sql.first() == (("GOOD", 4),)
+
+
+def test_selectivity_is_kept_for_the_rules_and_no_part_of_what_a_call_means(plans: SparkSession) -> None:
+    hinted, plain = plans.sql(TYPED), plans.sql(TYPED.replace(", selectivity => 0.5", ""))
+    assert hinted.sameSemantics(plain)
+    assert not hinted.sameSemantics(plans.sql(TYPED.replace("age", "years")))
+    assert "LLMEval llm('Who wrote it?'" in (plan := hinted._jdf.queryExecution().optimizedPlan().toString())
+    assert "selectivity => 0.5)" in plan
+    assert "selectivity" not in str(run(plans, TYPED)[1][0]["call"])
+
+
+@pytest.mark.parametrize("wrong", [{"schema": 5}, {"selectivity": "0.5"}, {"selectivity": True}])
+def test_the_dataframe_function_refuses_options_of_the_wrong_type(wrong: dict[str, Any]) -> None:
+    with pytest.raises(CallError, match=f"{next(iter(wrong))} takes a"):
+        llm("Who wrote it?", "review", **wrong)
 
 
 def test_explain_shows_prompt_fields_and_model(plans: SparkSession) -> None:

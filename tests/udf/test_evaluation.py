@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
+from sparkllm.backend.engine import Sampling
 from sparkllm.errors import ConfigError, RowError
 from sparkllm.udf import arrow
 from sparkllm.udf.evaluation import RESULT
@@ -19,6 +20,10 @@ Batches = Iterator[tuple[pa.Array, pa.StructArray]]
 
 CLASSIFY = '{"task": "classify", "prompt": null, "fields": ["review"], "labels": null, "model": null}'
 FREE = '{"task": null, "prompt": "Is it good?", "fields": ["a", "b"], "labels": null, "model": null}'
+TYPED = json.dumps(
+    {"task": None, "prompt": "Who wrote it?", "fields": ["a"]}
+    | {"schema": '{"type":"struct","fields":[{"name":"name","type":"string","nullable":true,"metadata":{}}]}'}
+)
 CONSTANT = '{"task": null, "prompt": "Say hello.", "fields": [], "labels": null, "model": null}'
 
 
@@ -39,6 +44,8 @@ class Engine:
         self.cancelled = 0
         self.agreed: dict[str, str] = {}
         self.held = 0
+        self.truncated = False
+        self.sampling: Sampling | None = None
 
     def agree(self, key: str, proposal: str) -> str:
         return self.agreed.setdefault(key, proposal)
@@ -54,7 +61,8 @@ class Engine:
     def take_started_seconds(self) -> float:
         return 0.0
 
-    def submit(self, ids: pa.ListArray, sampling: object, query: str) -> SimpleNamespace:
+    def submit(self, ids: pa.ListArray, sampling: Sampling, query: str) -> SimpleNamespace:
+        self.sampling = sampling
         self.asked += ids.to_pylist()
         return SimpleNamespace(result=lambda: self.answers(len(ids)), cancel=self.cancel)
 
@@ -66,8 +74,9 @@ class Engine:
         error = None if self.text is not None else "no answer"
         counts = pa.array([1] * n, type=pa.int32())
         texts, errors = pa.array([self.text] * n, type=pa.string()), pa.array([error] * n, type=pa.string())
-        names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens"]
-        return pa.RecordBatch.from_arrays([texts, errors, counts, cached, counts], names=names)
+        names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated"]
+        cut = pa.array([self.truncated] * n)
+        return pa.RecordBatch.from_arrays([texts, errors, counts, cached, counts, cut], names=names)
 
 
 def batches(call: str, *columns: list, size: int = 1000, **settings: object) -> Batches:
@@ -136,6 +145,27 @@ def test_a_failed_prompt_is_tried_again_in_a_later_window(engine: Engine) -> Non
 def test_an_answer_that_is_no_label_is_an_error(engine: Engine) -> None:
     engine.text = "maybe"
     assert run(batches(CLASSIFY, ["x"]))[0]["error"] == "engine_error"
+
+
+def test_a_typed_answer_is_json_text(engine: Engine) -> None:
+    engine.text = '{"name": "Ann"}'
+    assert [r["value"] for r in run(batches(TYPED, ["x", "x"]))] == ['{"name": "Ann"}'] * 2
+    assert engine.sampling is not None
+    assert json.loads(engine.sampling.json_schema)["required"] == ["name"]
+
+
+@pytest.mark.parametrize("text", ['{"name": "An', "[1]", "Ann", '{"name": "a\nb"}'])
+def test_a_typed_answer_that_is_no_json_object_is_an_error(engine: Engine, text: str) -> None:
+    engine.text = text
+    row = run(batches(TYPED, ["x"]))[0]
+    assert (row["value"], row["error"]) == (None, "engine_error")
+
+
+def test_an_answer_that_was_cut_has_its_own_reason_and_is_not_asked_for_again(engine: Engine) -> None:
+    engine.text, engine.truncated = None, True
+    rows = run(batches(TYPED, ["x"] * 12, windowRows=2, maxWindowRows=2))
+    assert {r["error"] for r in rows} == {"truncated"}
+    assert len(engine.asked) == 1
 
 
 def test_fail_on_error_raises_with_the_reason(engine: Engine) -> None:

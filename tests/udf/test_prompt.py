@@ -79,3 +79,10 @@ def test_a_template_lists_its_fields_by_first_use() -> None:
 def test_classify_names_its_labels() -> None:
     assert "negative, neutral or positive" in prompt(LLMCall("classify", None, ("review",)), "x")
     assert "Classify the data below as spam or ham." in prompt(LLMCall("classify", None, ("m",), ("spam", "ham")), "x")
+
+
+def test_a_schema_stands_after_the_instruction_and_its_braces_are_text() -> None:
+    column = {"name": "a", "type": "string", "nullable": False, "metadata": {"comment": "{a} itself"}}
+    call = LLMCall(None, "Who wrote {a}?", ("a", "b"), schema=json.dumps({"type": "struct", "fields": [column]}))
+    text = prompt(call, "Emma", "x")
+    assert text == 'Who wrote Emma?\n\nAnswer with one JSON object: {"a": string ({a} itself)}\n\n{"b": "x"}'

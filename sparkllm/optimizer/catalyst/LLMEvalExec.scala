@@ -64,7 +64,7 @@ case class LLMEvalExec(call: LLMCall, guard: Option[Expression], result: Attribu
 }
 
 object LLMEvalExec {
-  val reasons: Seq[String] = Seq("null_fields", "too_long", "engine_error")
+  val reasons: Seq[String] = Seq("null_fields", "too_long", "truncated", "engine_error")
 
   /** Key of the report, field of Python's struct that feeds it (none: counted here), name in the Spark UI. */
   val counters: Seq[(String, Option[String], String)] = Seq(
@@ -81,5 +81,6 @@ object LLMEvalExec {
     ("start_ms", Some("start_ms"), "engine start (ms)"),
     ("null_fields", None, "NULL: all fields null"),
     ("too_long", None, "NULL: prompt too long"),
+    ("truncated", None, "NULL: answer cut"),
     ("engine_error", None, "NULL: engine error"))
 }

@@ -4,9 +4,10 @@ import org.apache.spark.sql.catalyst.FunctionIdentifier
 import org.apache.spark.sql.catalyst.analysis.{FunctionRegistry, UnresolvedAttribute}
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.util.ArrayData
-import org.apache.spark.sql.types.{ArrayType, StringType}
+import org.apache.spark.sql.types.{ArrayType, DoubleType, NumericType, StringType}
 
-/** The SQL function `llm(prompt or task, field..., labels => array(...), model => '...')`. */
+/** The SQL function `llm(prompt or task, field..., labels => array(...), model => '...', schema => '...',
+  * selectivity => ...)`. */
 object LLMFunction {
   val identifier: FunctionIdentifier = FunctionIdentifier("llm")
   val info: ExpressionInfo = new ExpressionInfo(classOf[LLMCall].getName, null, "llm")
@@ -21,18 +22,25 @@ object LLMFunction {
 
   private val usage = "write llm('classify', review) or llm('Which taste does {review} praise?')"
   private val oneWord = "[A-Za-z_][A-Za-z0-9_-]*"
-  private val options = Seq("labels", "model")
+  private val options = Seq("labels", "model", "schema", "selectivity")
 
   private def build(arguments: Seq[Expression]): Expression = {
-    val named = arguments.collect { case NamedArgumentExpression(key, value) => (key.toLowerCase, value) }
+    val given = arguments.collect { case NamedArgumentExpression(key, value) => (key.toLowerCase, value) }
     val positional = arguments.filterNot(_.isInstanceOf[NamedArgumentExpression])
-    checkOptions(named.map(_._1))
+    checkOptions(given.map(_._1))
+    val named = given.toMap
     if (positional.isEmpty) throw new CallError(s"llm() expects a prompt or a task name first, got nothing; $usage")
-    val given = constant(positional.head, "its first argument, a prompt or a task name,")
-    val isTask = given.strip.matches(oneWord) // 'classify ' is a word too: nobody asks a prompt of one word
-    val text = if (isTask) given.strip else given
+    val first = constant(positional.head, "its first argument, a prompt or a task name,")
+    val isTask = first.strip.matches(oneWord) // 'classify ' is a word too: nobody asks a prompt of one word
+    val text = if (isTask) first.strip else first
     if (isTask) checkTask(text, positional.tail)
-    val passed = FieldNames(positional.tail)
+    call(text, isTask, positional.tail, named)
+  }
+
+  private def call(text: String, isTask: Boolean, fields: Seq[Expression], named: Map[String, Expression]): Expression = {
+    val schema = named.get("schema").map(e => AnswerSchema.parse(constant(e, "schema")))
+    if (schema.nonEmpty) checkTyped(named.contains("labels"), Some(text).filter(_ => isTask))
+    val passed = FieldNames(fields)
     val missing = if (isTask) Nil else Template.placeholders(text).filterNot(passed.map(_._1).contains)
     val implied = missing.map(name => (name, UnresolvedAttribute(name.split('.').toSeq)))
     val all = passed ++ implied
@@ -40,9 +48,10 @@ object LLMFunction {
       task = Some(text).filter(_ => isTask),
       prompt = Some(text).filterNot(_ => isTask),
       fields = all.map(_._1),
-      labels = named.find(_._1 == "labels").map(o => labels(o._2)).getOrElse(Nil),
-      model = named.find(_._1 == "model").map(o => constant(o._2, "model")))
-    LLMCall(spec, all.map(_._2), implied.size)
+      labels = named.get("labels").map(labels).getOrElse(Nil),
+      model = named.get("model").map(constant(_, "model")),
+      schema = schema)
+    TypedAnswer(LLMCall(spec, all.map(_._2), implied.size, named.get("selectivity").map(selectivity)))
   }
 
   private def checkOptions(names: Seq[String]): Unit = {
@@ -62,6 +71,26 @@ object LLMFunction {
     if (fields.isEmpty) {
       throw new CallError(
         s"llm('$name') expects at least one field, got none; write llm('$name', review) or llm('$name', *)")
+    }
+  }
+
+  private def checkTyped(labels: Boolean, task: Option[String]): Unit = {
+    if (labels) throw new CallError(
+      "llm() takes labels or schema, got both: labels give one STRING, a schema gives a STRUCT; leave one out")
+    task.foreach(name => throw new CallError(
+      s"llm('$name') answers with one of its labels, so it takes no schema; write a prompt of your own: " +
+        "llm('Who wrote it, and how old are they?', review, schema => 'name STRING, age INT')"))
+  }
+
+  private def selectivity(e: Expression): Double = {
+    def wrong(found: String) = new CallError(
+      s"llm() expects selectivity to be a constant number above 0 and at most 1 (the share of rows that a condition " +
+        s"over the answer keeps), got $found; write selectivity => 0.1")
+    if (!e.resolved || !e.foldable) throw wrong(s"${e.sql}, which is no constant")
+    if (!e.dataType.isInstanceOf[NumericType]) throw wrong(s"a ${e.dataType.sql}")
+    Cast(e, DoubleType).eval() match {
+      case share: Double if share > 0 && share <= 1 => share
+      case other => throw wrong(if (other == null) "NULL" else other.toString)
     }
   }
 

@@ -1,6 +1,7 @@
 package sparkllm.catalyst
 
 import com.fasterxml.jackson.databind.ObjectMapper
+import org.apache.spark.sql.types.StructType
 
 /** What a call asks for, without its field expressions: what sparkllm/calls.py reads as JSON. */
 case class LLMSpec(
@@ -8,7 +9,8 @@ case class LLMSpec(
     prompt: Option[String],
     fields: Seq[String],
     labels: Seq[String],
-    model: Option[String]) {
+    model: Option[String],
+    schema: Option[StructType]) {
 
   def text: String = task.orElse(prompt).get
 
@@ -24,6 +26,7 @@ case class LLMSpec(
     val choices = node.putArray("labels")
     labels.foreach(label => choices.add(label))
     node.put("model", model.orNull)
+    node.put("schema", schema.map(_.json).orNull)
     node.toString
   }
 }

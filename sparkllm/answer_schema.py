@@ -1,0 +1,150 @@
+"""Spark's JSON of a STRUCT -> JSON schema for the engine, words for the model, DDL for people.
+
+The Catalyst extension has checked the types (AnswerSchema.scala lists them).
+"""
+
+from __future__ import annotations
+
+import json
+from math import isqrt
+from typing import Any
+
+__all__ = ["ddl", "json_schema", "words"]
+
+Kind = str | dict[str, Any]
+
+_BITS = {"byte": 8, "short": 16, "integer": 32, "long": 64}
+_SQL = {"byte": "TINYINT", "short": "SMALLINT", "integer": "INT", "long": "BIGINT"}
+_WORDS = {"string": "string", "boolean": "true or false", "date": 'date as "YYYY-MM-DD"'} | dict.fromkeys(
+    _BITS, "integer"
+)
+_FLOAT_DIGITS = 38  # 3.4e38 is the largest FLOAT
+
+_CHARACTERS_PER_TOKEN = 2  # fewer than most texts have: what the schema allows should end within max_tokens
+_LEAST_TEXT = 24  # characters; shorter bounds would cut names
+
+
+def ddl(schema: str) -> str:
+    """The columns as in CREATE TABLE.
+
+    >>> ddl('{"type": "struct", "fields": [{"name": "age", "type": "integer", "nullable": false, "metadata": {}}]}')
+    'age INT NOT NULL'
+    """
+    return ", ".join(_column(f, " ") for f in _fields(schema))
+
+
+def words(schema: str) -> str:
+    """The columns as the model is told them; a comment is a description.
+
+    >>> name = '{"name": "name", "type": "string", "nullable": true, "metadata": {"comment": "the full name"}}'
+    >>> words(f'{{"type": "struct", "fields": [{name}]}}')
+    '{"name": string or null (the full name)}'
+    """
+    return _in_words(json.loads(schema))
+
+
+def json_schema(schema: str, max_tokens: int) -> str:
+    """A JSON schema whose strings and lists are bounded, so that an answer of `max_tokens` tokens can hold it.
+
+    The characters that names, punctuation and numbers leave are shared equally by the strings and lists.
+    """
+    kind = json.loads(schema)
+    room = _CHARACTERS_PER_TOKEN * max_tokens - _width(kind)
+    return json.dumps(_bounded(kind, room // max(1, _open(kind))), ensure_ascii=False)
+
+
+def _fields(schema: str) -> list[dict[str, Any]]:
+    return list(json.loads(schema)["fields"])
+
+
+def _column(field: dict[str, Any], separator: str) -> str:
+    required = "" if field["nullable"] else " NOT NULL"
+    comment = field["metadata"].get("comment")
+    quoted = " COMMENT '" + comment.replace("\\", "\\\\").replace("'", "\\'") + "'" if comment else ""
+    return f"{field['name']}{separator}{_sql(field['type'])}{required}{quoted}"
+
+
+def _sql(kind: Kind) -> str:
+    if isinstance(kind, str):
+        return _SQL.get(kind, kind.upper())
+    if kind["type"] == "array":
+        return f"ARRAY<{_sql(kind['elementType'])}>"
+    return f"STRUCT<{', '.join(_column(f, ': ') for f in kind['fields'])}>"
+
+
+def _in_words(kind: Kind) -> str:
+    if isinstance(kind, str):
+        return _WORDS.get(kind, "number")
+    if kind["type"] == "array":
+        return f"[{_in_words(kind['elementType'])}, ...]"
+    return "{" + ", ".join(f"{_key(f)}: {_value(f)}" for f in kind["fields"]) + "}"
+
+
+def _key(field: dict[str, Any]) -> str:
+    return json.dumps(field["name"], ensure_ascii=False)
+
+
+def _value(field: dict[str, Any]) -> str:
+    null = " or null" if field["nullable"] else ""
+    comment = field["metadata"].get("comment")
+    return _in_words(field["type"]) + null + (f" ({comment})" if comment else "")
+
+
+def _width(kind: Kind) -> int:
+    """Most characters of a value, with its strings and lists empty."""
+    if isinstance(kind, dict) and kind["type"] == "struct":
+        return 2 + sum(len(_key(f)) + 4 + max(4, _width(f["type"])) for f in kind["fields"])
+    if isinstance(kind, dict) or kind == "string":
+        return 2
+    return len(str(-(2 ** (_BITS[kind] - 1)))) if kind in _BITS else 24
+
+
+def _open(kind: Kind) -> int:
+    """Strings and lists in a value, those inside a list not counted."""
+    if isinstance(kind, dict) and kind["type"] == "struct":
+        return sum(_open(f["type"]) for f in kind["fields"])
+    return int(isinstance(kind, dict) or kind == "string")
+
+
+def _bounded(kind: Kind, share: int) -> dict[str, Any]:
+    """The JSON schema of a value whose strings and lists take about `share` characters each."""
+    if isinstance(kind, str):
+        return _scalar(kind, share)
+    if kind["type"] == "array":
+        return _list(kind["elementType"], share)
+    properties = {f["name"]: _nullable(_bounded(f["type"], share), f["nullable"]) for f in kind["fields"]}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _scalar(kind: str, share: int) -> dict[str, Any]:
+    if kind == "string":
+        return {"type": "string", "maxLength": max(_LEAST_TEXT, share)}
+    if kind == "date":
+        return {"type": "string", "format": "date"}
+    if kind in _BITS:
+        most = 2 ** (_BITS[kind] - 1)
+        return {"type": "integer", "minimum": -most, "maximum": most - 1}
+    if kind in ("boolean", "double"):
+        return {"type": "boolean" if kind == "boolean" else "number"}
+    most = 10 ** (_FLOAT_DIGITS if kind == "float" else _decimal_digits(kind))
+    return {"type": "number", "exclusiveMinimum": -most, "exclusiveMaximum": most}
+
+
+def _decimal_digits(kind: str) -> int:
+    """`decimal(10,2)` -> 8 digits before the point."""
+    precision, scale = kind.removeprefix("decimal(").removesuffix(")").split(",")
+    return int(precision) - int(scale)
+
+
+def _list(element: Kind, share: int) -> dict[str, Any]:
+    """Few long or many short items: at most as many as the root of the share where an item holds text."""
+    width, inner = _width(element) + 2, _open(element)
+    items = max(1, share // (width + _LEAST_TEXT * inner))
+    if inner:
+        items = min(items, isqrt(max(1, share)))
+    each = (share // items - width) // max(1, inner)
+    return {"type": "array", "items": _bounded(element, each), "maxItems": items}
+
+
+def _nullable(schema: dict[str, Any], nullable: bool) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]} if nullable else schema
