@@ -70,6 +70,7 @@ class LLMConfig:
     optimizer_reuse: bool = _setting(True, "Evaluate the same call in one query once.")
     optimizer_push_filters: bool = _setting(True, "Run filters that need no answer before the LLM.")
     optimizer_push_limits: bool = _setting(True, "Run LIMIT and top-k that need no answer before the LLM.")
+    optimizer_stop_at_limit: bool = _setting(True, "Under a LIMIT, ask for few rows first and for more when wanted.")
     optimizer_prune_unused: bool = _setting(True, "Drop calls whose answer nobody reads.")
     optimizer_co_locate: bool = _setting(True, "Bring rows that share a prefix into one task; ask equal prompts once.")
     optimizer_dedup: bool = _setting(True, "Ask for equal prompts once.")

@@ -68,6 +68,11 @@ class Submission:
         """Whether `result` returns, or raises, at once."""
         return not self._thread.is_alive()
 
+    def wait(self, seconds: float) -> bool:
+        """Whether it is done, after at most `seconds`."""
+        self._thread.join(seconds)
+        return self.done
+
     def cancel(self) -> None:
         """Tell the engine to abort what is unfinished; returns at once."""
         with self._lock:

@@ -6,6 +6,7 @@ the engine never waits for Python.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain
@@ -16,6 +17,7 @@ from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
 from sparkllm.backend.client import EngineClient, connect
 from sparkllm.udf.evaluation import COUNTS, RESULT, Evaluation, Window
+from sparkllm.udf.reader import Reader, ReaderGone
 from sparkllm.udf.task import Task
 from sparkllm.udf.windows import windows
 
@@ -43,6 +45,7 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
     Raises:
         EngineStartError, EngineDiedError: there is no engine to answer.
         RowError: a row has no answer and `spark.sparkllm.failOnError` is true.
+        ReaderGone: nobody reads the answers any more; the engine has been told to drop what is under way.
     """
     filled = (batch for batch in batches if len(batch[1]))
     first = next(filled, None)
@@ -58,14 +61,17 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
 def _answer(
     planned: Iterator[pa.StructArray], task: Task, engine: EngineClient, sample: pa.StructArray
 ) -> Iterator[pa.StructArray]:
-    evaluation = Evaluation(task, engine, sample)
+    evaluation, reader = Evaluation(task, engine, sample), Reader(task.mark)
     under_way: deque[Window] = deque()
     try:
         for window in planned:
+            reader.check()
             under_way.append(evaluation.submit(window))
             if len(under_way) == _UNDER_WAY:
+                reader.await_engine(under_way[0])
                 yield evaluation.restore(under_way.popleft())
         while under_way:
+            reader.await_engine(under_way[0])
             yield evaluation.restore(under_way.popleft())
     finally:  # a LIMIT was met, the query was cancelled, or something failed
         for window_left in under_way:
@@ -73,8 +79,15 @@ def _answer(
 
 
 def _llm_eval(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
-    for answers in evaluate(batches):
-        yield answers.cast(RESULT)
+    try:
+        for answers in evaluate(batches):
+            yield answers.cast(RESULT)
+            # Python holds the last bytes back until more are written: this pushes them out, and the JVM has the answers.
+            yield pa.array([], type=RESULT)
+    except ReaderGone:
+        # Spark has closed the socket and starts another worker for its next task; to return would mean to write to that
+        # socket, and to fail with a traceback on the user's screen.
+        os._exit(0)
 
 
 # PySpark's own types allow no struct here, Spark does.

@@ -68,6 +68,10 @@ class Window:
     prefixes: PrefixCounts | None = None
     submission: Submission | None = None
 
+    def wait(self, seconds: float) -> bool:
+        """Whether `Evaluation.restore` returns at once, after at most `seconds`."""
+        return self.submission is None or self.submission.wait(seconds)
+
     def cancel(self) -> None:
         """Let the engine drop what it has not answered yet."""
         if self.submission is not None:

@@ -25,6 +25,7 @@ class Task:
         application: id of the Spark application, which owns the engine.
         query: Spark's id of the SQL execution; empty outside one, as in `df.rdd`.
         field_order: the call's fields in the order of the query's prompts; empty where the plan has not chosen one.
+        mark: path of a file that is there as long as the task runs (TaskMark.scala); None where nobody puts one.
     """
 
     call: LLMCall
@@ -32,10 +33,11 @@ class Task:
     application: str
     query: str = ""
     field_order: tuple[int, ...] = ()
+    mark: str | None = None
 
     @classmethod
     def from_request(cls, text: str, field_order: str = "") -> Task:
-        """Read what the Catalyst extension wrote: {"call": {...}, "conf": {...}, "application": "..."}.
+        """Read what the Catalyst extension wrote: {"call": {...}, "conf": {...}, "application": "...", "mark": "..."}.
 
         Settings travel with the plan, not as Spark's local properties: those are missing in `df.rdd` and its like.
 
@@ -50,4 +52,5 @@ class Task:
             application=request["application"],
             query=(context.getLocalProperty(_EXECUTION) if context else None) or "",
             field_order=tuple(map(int, field_order.split(","))) if field_order else (),
+            mark=request.get("mark"),
         )

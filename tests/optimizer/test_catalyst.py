@@ -24,7 +24,7 @@ from sparkllm.errors import CallError
 from sparkllm.spark_session import last_reports, register
 
 FOLDER = Path(__file__).parent
-RULES = ("reuse", "pushFilters", "pushLimits", "pruneUnused")
+RULES = ("reuse", "pushFilters", "pushLimits", "stopAtLimit", "pruneUnused")
 COUNTS = ("distinct", "requests", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms")
 
 
@@ -161,7 +161,7 @@ def test_settings_reach_the_tasks_of_an_rdd(plans: SparkSession) -> None:
         plans.conf.unset("spark.sparkllm.dtype")
         plans.udf.register("__llm_eval", stand_in())
     request = json.loads(row[0])
-    assert list(request) == ["application", "call", "conf"]
+    assert list(request) == ["application", "call", "conf", "mark"]
     assert request["application"] == plans.sparkContext.applicationId
     assert (request["call"]["task"], request["call"]["fields"]) == ("classify", ["review"])
     assert request["conf"]["spark.sparkllm.maxTokens"] == "7"

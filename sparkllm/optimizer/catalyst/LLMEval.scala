@@ -9,16 +9,18 @@ import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, UnaryNode}
   * answer (the other branches of a CASE). Not deterministic: Spark may then neither copy nor re-order the node (a CTE is
   * not inlined), while the call itself stays legal in GROUP BY.
   *
-  * @param order the column that holds the query's field order, once CoLocate has brought the rows into place */
+  * @param order the column that holds the query's field order, once CoLocate has brought the rows into place
+  * @param limit the rows that are wanted of those that pass the filters above, where StopAtLimit found a limit */
 case class LLMEval(
-    call: LLMCall, guard: Option[Expression], result: Attribute, child: LogicalPlan, order: Option[Attribute] = None)
+    call: LLMCall, guard: Option[Expression], result: Attribute, child: LogicalPlan, order: Option[Attribute] = None,
+    limit: Option[Int] = None)
     extends UnaryNode {
   override def output: Seq[Attribute] = child.output :+ result
   override def producedAttributes: AttributeSet = AttributeSet(result)
   override lazy val deterministic: Boolean = false
   override def maxRows: Option[Long] = child.maxRows
   override def maxRowsPerPartition: Option[Long] = child.maxRowsPerPartition
-  override def simpleString(maxFields: Int): String = LLMEval.describe(nodeName, call, guard, result)
+  override def simpleString(maxFields: Int): String = LLMEval.describe(nodeName, call, guard, result, limit)
   override protected def withNewChildInternal(newChild: LogicalPlan): LLMEval = copy(child = newChild)
 }
 
@@ -26,10 +28,12 @@ object LLMEval {
   /** A free result column. */
   def result(): Attribute = AttributeReference("llm", org.apache.spark.sql.types.StringType, nullable = true)()
 
-  def describe(name: String, call: LLMCall, guard: Option[Expression], result: Attribute): String = {
+  def describe(
+      name: String, call: LLMCall, guard: Option[Expression], result: Attribute, limit: Option[Int]): String = {
     val fields = call.spec.fields.zip(call.fields).map { case (n, e) => s"$n=$e" }.mkString("[", ", ", "]")
     val model = call.spec.model.getOrElse(Setting("spark.sparkllm.model", "demo"))
     val only = guard.map(g => s", only where $g").getOrElse("")
-    s"$name $call AS $result, fields: $fields, model: $model$only"
+    val until = limit.map(n => s", limit: $n").getOrElse("")
+    s"$name $call AS $result, fields: $fields, model: $model$only$until"
   }
 }

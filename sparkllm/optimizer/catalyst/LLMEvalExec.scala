@@ -9,7 +9,8 @@ import org.apache.spark.sql.execution.metric.{SQLMetric, SQLMetrics}
 import org.apache.spark.sql.types.StructType
 
 /** Takes the answer out of what Python returned (`raw`) and adds its counters to the metrics of the Spark UI. */
-case class LLMEvalExec(call: LLMCall, guard: Option[Expression], result: Attribute, raw: Attribute, child: SparkPlan)
+case class LLMEvalExec(
+    call: LLMCall, guard: Option[Expression], result: Attribute, limit: Option[Int], raw: Attribute, child: SparkPlan)
     extends UnaryExecNode {
 
   private def kept: Seq[Attribute] = child.output.filterNot(_.exprId == raw.exprId)
@@ -35,7 +36,7 @@ case class LLMEvalExec(call: LLMCall, guard: Option[Expression], result: Attribu
     val width = raw.dataType.asInstanceOf[StructType].length
     val answer = GetStructField(raw, value.get)
     val (columns, condition) = (kept :+ answer, guard)
-    val rdd = child.execute()
+    val rdd = new AnswersRDD(child.execute(), result.exprId.id, inRounds = limit.isDefined)
     Reports.began(this)
     rdd.mapPartitions { in =>
       val project = UnsafeProjection.create(columns, input)
@@ -59,7 +60,7 @@ case class LLMEvalExec(call: LLMCall, guard: Option[Expression], result: Attribu
     case _ => None
   }
 
-  override def simpleString(maxFields: Int): String = LLMEval.describe(nodeName, call, guard, result)
+  override def simpleString(maxFields: Int): String = LLMEval.describe(nodeName, call, guard, result, limit)
   override protected def withNewChildInternal(newChild: SparkPlan): LLMEvalExec = copy(child = newChild)
 }
 

@@ -15,12 +15,14 @@ import org.apache.spark.sql.types._
   * an effect of its own. */
 case class LLMStrategy(session: SparkSession) extends SparkStrategy {
   override def apply(plan: LogicalPlan): Seq[SparkPlan] = plan match {
-    case LLMEval(call, guard, result, child, order) =>
-      val request = Literal(LLMStrategy.request(session, call))
+    case LLMEval(call, guard, result, child, order, limit) =>
+      val request = TaskRequest(LLMStrategy.request(session, call))
       val udf = LLMStrategy.function(session, Seq(request, LLMStrategy.row(call, guard)) ++ order)
       val raw = AttributeReference("llm_raw", udf.dataType)()
-      val python = ArrowEvalPythonExec(Seq(udf), Seq(raw), planLater(child), udf.evalType)
-      LLMEvalExec(call, guard, result, raw, python) :: Nil
+      val rows = planLater(child)
+      val input = limit.map(n => RoundsExec(result.exprId.id, StopAtLimit.firstRows(n), rows)).getOrElse(rows)
+      val python = ArrowEvalPythonExec(Seq(udf), Seq(raw), input, udf.evalType)
+      LLMEvalExec(call, guard, result, limit, raw, python) :: Nil
     case KeyedRows(fields, slots, placement, columns, child) =>
       KeyedRowsExec(fields, slots, placement, columns, planLater(child)) :: Nil
     case _ => Nil
@@ -43,8 +45,9 @@ object LLMStrategy {
     }
   }
 
-  /** What sparkllm/udf/task.py reads: {"application", "call", "conf"}. The settings travel with the plan: Spark's local
-    * properties do not reach the tasks of df.rdd. In a fixed order, so that equal plans stay equal. */
+  /** What sparkllm/udf/task.py reads: {"application", "call", "conf"}, and "mark" from
+    * TaskRequest. The settings travel with the plan: Spark's local properties do not reach the tasks of df.rdd. In a
+    * fixed order, so that equal plans stay equal. */
   def request(session: SparkSession, call: LLMCall): String = {
     val node = LLMSpec.mapper.createObjectNode()
     node.put("application", session.sparkContext.applicationId)

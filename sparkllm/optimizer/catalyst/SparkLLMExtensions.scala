@@ -33,7 +33,8 @@ object SparkLLMExtensions {
     ExtractCalls(late = true), // calls over an outer query's columns, which have just become ordinary ones
     PushFilters, // for those
     ShareBelowSort, // it looks at what ended up below a sort
-    CoLocate(session)) // last: what it places must stay where it is
+    CoLocate(session), // what it places must stay where it is
+    StopAtLimit) // last: it looks at what stands between a limit and its calls by now
 
   private[catalyst] val extended = Collections.newSetFromMap(new WeakHashMap[SparkSessionExtensions, java.lang.Boolean]())
 
