@@ -55,7 +55,7 @@ def main() -> None:
     results = []
     for order, table in (("as is", whole), ("shuffled", whole.sample(frac=1, random_state=args.seed))):
         one = counter.count([table], counter.best_order(table))
-        for tasks in (8, 32):
+        for tasks in args.tasks:
             for way in WAYS:
                 parts, fields = place(spark, table, way, tasks)
                 counted = counter.count(parts, fields or counter.best_order(table))
@@ -72,6 +72,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--data", default=os.environ.get("SPARKLLM_DATA", "."), help="folder of beer.csv")
     parser.add_argument("--seed", type=int, default=0, help="of the shuffle")
+    parser.add_argument("--tasks", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--json", help="write the result to this file")
     return parser.parse_args()
 
@@ -79,7 +80,7 @@ def arguments() -> argparse.Namespace:
 def stand_in() -> Any:
     """An `__llm_eval` that answers each row with its task, the query's field order and its fields, as JSON."""
 
-    @arrow_udf("value string, error string")
+    @arrow_udf("value string, error string")  # type: ignore[call-overload]
     def tell(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         from pyspark import TaskContext
 

@@ -82,7 +82,7 @@ def _llm_eval(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
     try:
         for answers in evaluate(batches):
             yield answers.cast(RESULT)
-            # Python holds the last bytes back until more are written: this pushes them out, and the JVM has the answers.
+            # Python holds the last bytes back until more are written: this pushes them out to the JVM.
             yield pa.array([], type=RESULT)
     except ReaderGone:
         # Spark has closed the socket and starts another worker for its next task; to return would mean to write to that

@@ -1,7 +1,7 @@
 """Who reads a task's answers: whether Spark still wants any.
 
-When a LIMIT is met, or the task fails elsewhere, Spark closes the socket of the Python worker. The worker would see that
-at its next write, after the engine has answered whole windows for nobody.
+When a LIMIT is met, or the task fails elsewhere, Spark closes the socket of the Python worker. The worker would see
+that at its next write, after the engine has answered whole windows for nobody.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ ROWS = 20_000
 Counted = tuple[list[Any], int]
 
 
-def asking(folder: Path, never: int = 0) -> Any:
+def asking(folder: Path, never: int = 0) -> Any:  # noqa: C901 (its classes travel with it)
     """An `__llm_eval` whose engine keeps in `folder` what it is asked, and answers no window from the `never`th on.
 
     Its classes are nested so that Spark sends them to the workers by value.
@@ -46,7 +46,8 @@ def asking(folder: Path, never: int = 0) -> Any:
             texts = ["yes" if sum(ids) % 10 == 0 else "no" for ids in self.ids]
             counts = pa.array([1] * len(texts), type=pa.int32())
             columns = [pa.array(texts), pa.nulls(len(texts), pa.string()), counts, counts, counts]
-            names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens"]
+            columns.append(pa.array([False] * len(texts)))
+            names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated"]
             return pa.RecordBatch.from_arrays(columns, names=names)
 
     class Engine:
@@ -80,7 +81,7 @@ def asking(folder: Path, never: int = 0) -> Any:
     def llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
         from sparkllm.udf import arrow
 
-        real, arrow.connect = arrow.connect, lambda *_: Engine()
+        real, arrow.connect = arrow.connect, lambda *_: Engine()  # type: ignore[assignment]
         try:
             yield from arrow._llm_eval(batches)
         finally:
@@ -97,9 +98,7 @@ def asked(spark: SparkSession, tmp_path: Path) -> Callable[..., Counted]:
         session = register(spark.newSession(), _function=asking(tmp_path, never))
         for key, value in settings.items():
             session.conf.set(f"spark.sparkllm.{key.replace('_', '.')}", str(value).lower())
-        session.range(0, ROWS, 1, tasks).selectExpr(
-            "id", "concat('row ', id) AS text"
-        ).createOrReplaceTempView("t")
+        session.range(0, ROWS, 1, tasks).selectExpr("id", "concat('row ', id) AS text").createOrReplaceTempView("t")
         rows = session.sql(sql).collect()
         windows = [path.name.split("-") for path in tmp_path.iterdir()]
         return rows, sum(int(size) for number, size in windows if number != "cancelled")

@@ -64,27 +64,41 @@ final class FieldSketch(val width: Int, val capacity: Int) {
   }
 
   /** Greedy: next is the field that shares most bytes behind those chosen, average length x (distinct rows - distinct
-    * values of the set). A set has at least as many values as any pair in it. */
+    * values of the set). */
   private def fieldOrder(names: Seq[String], first: Seq[Int]): Array[Int] = {
     val total = whole.count.toDouble
     def length(i: Int): Double = if (rows == 0) 0 else bytes(i).toDouble / rows + names(i).length + 6
-    def distinct(set: Seq[Int]): Double = set match {
-      case Seq(one) => singles(one).count.toDouble
-      case _ if pairs == 0 => set.map(singles(_).count).max.toDouble
-      case _ => set.combinations(2).map { case Seq(a, b) => doubles(index(a.min(b), a.max(b))).count }.max.toDouble
-    }
     // within the sketches' error every row is different
-    def saved(set: Seq[Int]): Double = { val d = distinct(set); if (d > 0.93 * total) 0 else total - d }
-    val chosen = scala.collection.mutable.ArrayBuffer(first: _*)
+    def saved(i: Int, values: Double): Double = if (values > 0.95 * total) 0 else length(i) * (total - values)
+    val chosen = scala.collection.mutable.ArrayBuffer[Int]()
+    var values = 1.0
+    def append(i: Int): Unit = { values = distinct(chosen.toSeq, values, i, total); chosen += i }
+    first.foreach(append)
     var left: IndexedSeq[Int] = (0 until width).filterNot(chosen.contains)
     while (left.nonEmpty) {
-      val gains = left.map(i => (i, length(i) * saved(chosen.toSeq :+ i)))
+      val gains = left.map(i => (i, saved(i, distinct(chosen.toSeq, values, i, total))))
       val (best, gain) = gains.maxBy(_._2)
-      if (gain > 0) { chosen += best; left = left.filterNot(_ == best) }
-      else { chosen ++= left.sortBy(i => -length(i) * saved(Seq(i))); left = IndexedSeq() }
+      if (gain > 0) { append(best); left = left.filterNot(_ == best) }
+      else { chosen ++= left.sortBy(i => -saved(i, singles(i).count.toDouble)); left = IndexedSeq() }
     }
     chosen.toArray
   }
+
+  /** Distinct values of `set`, which has `values` of them, with another field.
+    *
+    * Each value of the set has at most as many of the field as the member that says most about it (1: it determines
+    * it); so many combinations, thrown at random over the rows, fill that many of them. At least as many as any pair. */
+  private def distinct(set: Seq[Int], values: Double, field: Int, total: Double): Double =
+    if (set.isEmpty) singles(field).count.toDouble
+    else if (pairs == 0) math.max(values, singles(field).count.toDouble)
+    else {
+      val joint = set.map(i => (pair(i, field), singles(i).count.toDouble))
+      val growth = joint.map { case (both, alone) => math.max(1, both / alone) }.min
+      val spread = if (growth > 1.05) total * (1 - math.exp(-values * growth / total)) else values
+      math.max(spread, math.max(values, joint.map(_._1).max))
+    }
+
+  private def pair(i: Int, j: Int): Double = doubles(index(i.min(j), i.max(j))).count.toDouble
 
   private def index(i: Int, j: Int): Int = i * width - i * (i + 1) / 2 + j - i - 1
 
