@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
-from sparkllm.spark_session import register
+from sparkllm.spark_session import last_reports, register
 
 TASKS = 8
 CALL = "llm('Is it good?', product, shop, review)"
@@ -142,6 +142,27 @@ def test_a_child_that_must_not_run_twice_runs_once(placed: SparkSession, adaptiv
     finally:
         placed.conf.unset("spark.sql.adaptive.enabled")
     assert runs.value == 6000
+
+
+@pytest.mark.parametrize("adaptive", ["true", "false"])
+def test_a_call_over_joined_answers_does_not_ask_for_them_twice(placed: SparkSession, adaptive: str) -> None:
+    """Adaptive execution plans the join of the second copy otherwise, as it then knows its sizes."""
+    settings = {
+        "spark.sql.adaptive.enabled": adaptive,
+        "spark.sql.autoBroadcastJoinThreshold": "-1",
+        "spark.sql.adaptive.autoBroadcastJoinThreshold": "100MB",
+    }
+    for key, value in settings.items():
+        placed.conf.set(key, value)
+    try:
+        frame = placed.sql("SELECT llm('Is it short?', llm('Is it good?', a.product)) FROM t a JOIN t b ON a.id = b.id")
+        assert "KeyedRows" in plan(frame)
+        assert len(frame.collect()) == 6000
+    finally:
+        for key in settings:
+            placed.conf.unset(key)
+    calls = json.loads(last_reports(placed, 1)[0])["calls"]
+    assert [call["rows"] for call in calls] == [6000, 6000]
 
 
 @pytest.mark.parametrize(
