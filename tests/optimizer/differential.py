@@ -1,12 +1,13 @@
 """One generated query, run under several settings and compared with the oracle, for test_differential.py and fuzz.py.
 
-A stand-in for the engine answers equal prompts equally. Small tables are Parquet files; large ones have the same rows
-but no known size, so that Spark joins by sort and co-locates calls.
+A stand-in for the engine answers equal prompts equally. Large tables have the same rows as small ones, and a column
+that nobody reads but which makes their files large enough for joins by sort and for co-located calls.
 """
 
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ __all__ = ["RULES", "Comparison", "Sessions", "compare", "sessions"]
 RULES = [key for key, name in LLMConfig.spark_keys().items() if name.startswith("optimizer_")]
 # ten rows are read before their code would be compiled
 QUICK = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+LARGE = {"spark.sql.autoBroadcastJoinThreshold": "-1", "spark.sql.adaptive.autoBroadcastJoinThreshold": "1MB"}
 Sessions = Mapping[bool, SparkSession]
 
 
@@ -61,15 +63,22 @@ def stand_in() -> Any:
 def sessions(spark: SparkSession, folder: Path) -> Sessions:
     """A session with large tables (True) and one with small ones."""
     found = {large: register(spark.newSession(), tasks=2, _function=stand_in()) for large in (True, False)}
-    for session in found.values():
-        for key, value in QUICK.items():
+    for large, session in found.items():
+        for key, value in (QUICK | (LARGE if large else {})).items():
             session.conf.set(key, value)
-    for name, columns in COLUMNS.items():
-        schema = ", ".join(f"{column} {'int' if kind == 'int' else 'string'}" for column, kind in columns.items())
-        found[True].createDataFrame(ROWS[name], schema).createOrReplaceTempView(name)
-        found[False].createDataFrame(ROWS[name], schema).write.parquet(str(folder / name))
-        found[False].read.parquet(str(folder / name)).createOrReplaceTempView(name)
+        for name in COLUMNS:
+            path = str(folder / f"{name}_{large}")
+            table(session, name, padding=1 << 20 if large else 0).write.parquet(path)
+            session.read.parquet(path).createOrReplaceTempView(name)
     return found
+
+
+def table(spark: SparkSession, name: str, padding: int) -> DataFrame:
+    """The rows of a small table, with so many bytes in a column of their own."""
+    types = [f"{column} {'int' if kind == 'int' else 'string'}" for column, kind in COLUMNS[name].items()]
+    noise = random.Random(name)
+    rows = [(*row, noise.randbytes(padding // len(ROWS[name]))) for row in ROWS[name]]
+    return spark.createDataFrame(rows, ", ".join([*types, "padding binary"])).coalesce(2)
 
 
 @dataclass
@@ -118,6 +127,9 @@ def compare(found: Sessions, seed: int, off: list[list[str]]) -> Comparison:
         adaptive = {"spark.sql.adaptive.enabled": str(seed % 2 == 0).lower()}
         try:
             outcome = run(found[seed % 3 == 0], query, {**settings, **adaptive})
+            if outcome.asked < result.asked:  # adaptive execution ends calls early where another input is empty
+                settings |= {"spark.sql.adaptive.enabled": "false"}
+                outcome.asked = max(outcome.asked, run(found[seed % 3 == 0], query, settings).asked)
         except Exception as error:
             result.problems.append(f"{name}: {type(error).__name__}: {str(error)[:1500]}")
             continue

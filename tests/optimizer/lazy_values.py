@@ -6,7 +6,6 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Any
 
 from tests.optimizer import query_tree as sql
@@ -124,19 +123,7 @@ class Values:
             read = [] if isinstance(e, sql.Exists) else [c for r in rows for c in r.columns.values()]
             left = isinstance(e, sql.InQuery) and self.asks(e.value, env)
             return left or any(r.conditions for r in rows) or any(c.asks for c in read)
-        return isinstance(e, sql.Call) or any(self.asks(c, env) for c in self.read(e, env))
-
-    def read(self, e: sql.Expr, env: Env) -> list[sql.Expr]:
-        """The parts of an expression that its value needs, as far as that is known without asking."""
-        parts = [c for c in sql.children(e) if isinstance(c, sql.Expr)]
-        cheap = [c for c in parts if not self.asks(c, env)]
-        if isinstance(e, sql.Op) and any(self.decides(e, self.value(c, env)) for c in cheap):
-            return []
-        if isinstance(e, sql.Case) and e.when in cheap:
-            return [e.then if self.value(e.when, env) is True else e.other]
-        if isinstance(e, sql.Coalesce):
-            return list(takewhile(lambda c: c not in cheap or self.value(c, env) is None, parts))
-        return parts
+        return isinstance(e, sql.Call) or any(self.asks(c, env) for c in sql.children(e) if isinstance(c, sql.Expr))
 
     def decides(self, e: sql.Op, value: Any) -> bool:
         """One side is enough: FALSE of an AND, TRUE of an OR, NULL of a comparison."""

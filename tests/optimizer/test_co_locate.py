@@ -146,7 +146,7 @@ def test_a_child_that_must_not_run_twice_runs_once(placed: SparkSession, adaptiv
 
 @pytest.mark.parametrize("adaptive", ["true", "false"])
 def test_a_call_over_joined_answers_does_not_ask_for_them_twice(placed: SparkSession, adaptive: str) -> None:
-    """Adaptive execution plans the join of the second copy otherwise, as it then knows its sizes."""
+    """With a copy of the plan for the statistics they were: adaptive execution may plan its join otherwise."""
     settings = {
         "spark.sql.adaptive.enabled": adaptive,
         "spark.sql.autoBroadcastJoinThreshold": "-1",
@@ -214,8 +214,7 @@ def test_without_exchange_reuse_equal_prompts_still_meet(placed: SparkSession) -
     placed.conf.set("spark.sql.exchange.reuse", "false")
     try:
         frame = placed.sql("SELECT llm('Is it good?', once(product), review) FROM t")
-        assert "KeyedRows" not in plan(frame)
-        assert plan(frame).count("RepartitionByExpression") == 1
+        assert "KeyedRows" in plan(frame)
         tasks = defaultdict(set)
         for task, _, fields in asked(frame):
             tasks[fields].add(task)

@@ -97,9 +97,7 @@ def asked(spark: SparkSession, tmp_path: Path) -> Callable[..., Counted]:
         session = register(spark.newSession(), _function=asking(tmp_path, never))
         for key, value in settings.items():
             session.conf.set(f"spark.sparkllm.{key.replace('_', '.')}", str(value).lower())
-        session.range(0, ROWS, 1, tasks).selectExpr(
-            "id", "concat('row ', id) AS text"
-        ).createOrReplaceTempView("t")
+        session.range(0, ROWS, 1, tasks).selectExpr("id", "concat('row ', id) AS text").createOrReplaceTempView("t")
         rows = session.sql(sql).collect()
         windows = [path.name.split("-") for path in tmp_path.iterdir()]
         return rows, sum(int(size) for number, size in windows if number != "cancelled")
