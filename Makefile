@@ -12,7 +12,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 # pip repeats this warning for every package where a machine's own settings name a local index.
 QUIET := 2>&1 | sed '/is ignored: it is neither a file nor a directory/d; /Retrying (Retry/d; /Could not fetch URL/d'
 
-.PHONY: help install demo test test-long check format clean java
+.PHONY: help install demo test test-long fuzz check format clean java
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,6 +25,9 @@ test: java check  ## What CI runs: check, then the tests
 
 test-long: java $(STAMP)  ## The tests that take minutes
 	@$(BIN)/python -m pytest -m long
+
+fuzz: java $(STAMP)  ## Random queries with every rule off in turn (half an hour)
+	@$(BIN)/python -m tests.optimizer.fuzz
 
 check: $(STAMP)  ## Style and types
 	@echo "check: ruff, mypy"

@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
-from sparkllm.spark_session import register
+from sparkllm.spark_session import last_reports, register
 
 TASKS = 8
 CALL = "llm('Is it good?', product, shop, review)"
@@ -144,6 +144,27 @@ def test_a_child_that_must_not_run_twice_runs_once(placed: SparkSession, adaptiv
     assert runs.value == 6000
 
 
+@pytest.mark.parametrize("adaptive", ["true", "false"])
+def test_a_call_over_joined_answers_does_not_ask_for_them_twice(placed: SparkSession, adaptive: str) -> None:
+    """With a copy of the plan for the statistics they were: adaptive execution may plan its join otherwise."""
+    settings = {
+        "spark.sql.adaptive.enabled": adaptive,
+        "spark.sql.autoBroadcastJoinThreshold": "-1",
+        "spark.sql.adaptive.autoBroadcastJoinThreshold": "100MB",
+    }
+    for key, value in settings.items():
+        placed.conf.set(key, value)
+    try:
+        frame = placed.sql("SELECT llm('Is it short?', llm('Is it good?', a.product)) FROM t a JOIN t b ON a.id = b.id")
+        assert "KeyedRows" in plan(frame)
+        assert len(frame.collect()) == 6000
+    finally:
+        for key in settings:
+            placed.conf.unset(key)
+    calls = json.loads(last_reports(placed, 1)[0])["calls"]
+    assert [call["rows"] for call in calls] == [6000, 6000]
+
+
 @pytest.mark.parametrize(
     ("reason", "sql"),
     [
@@ -193,8 +214,7 @@ def test_without_exchange_reuse_equal_prompts_still_meet(placed: SparkSession) -
     placed.conf.set("spark.sql.exchange.reuse", "false")
     try:
         frame = placed.sql("SELECT llm('Is it good?', once(product), review) FROM t")
-        assert "KeyedRows" not in plan(frame)
-        assert plan(frame).count("RepartitionByExpression") == 1
+        assert "KeyedRows" in plan(frame)
         tasks = defaultdict(set)
         for task, _, fields in asked(frame):
             tasks[fields].add(task)

@@ -13,6 +13,15 @@ object Calls {
 
   def in(e: Expression): Boolean = e.exists { case c: LLMCall => extractable(c); case _ => false }
 
+  /** As Spark has it, but for the calls in subqueries: they are asked once, wherever the subquery's condition stands. */
+  def deterministic(e: Expression): Boolean = e match {
+    case s: SubqueryExpression => s.children.forall(deterministic) && s.plan.collect {
+      case p if !p.isInstanceOf[LLMEval] => p.expressions
+    }.flatten.forall(deterministic)
+    case other => other.deterministic ||
+      other.children.exists(!_.deterministic) && other.children.forall(deterministic)
+  }
+
   /** Every operator, subqueries too, that still holds a call; an LLMEval holds its own by right. */
   def operators(plan: LogicalPlan): Seq[LogicalPlan] = plan.collect {
     case p if p.expressions.exists(_.exists(_.isInstanceOf[LLMCall])) && !p.isInstanceOf[LLMEval] => Seq(p)

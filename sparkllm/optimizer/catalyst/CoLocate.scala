@@ -10,9 +10,9 @@ import org.apache.spark.sql.internal.SQLConf
 /** Brings rows that share a prefix into one task: equal prompts meet (dedup is global), and every task holds one
   * contiguous range of one global order, of about equal tokens.
   *
-  * `LLMEval <- t` -> `LLMEval <- Sort [key], local <- Repartition by slot <- KeyedRows [slot, key, order] <- t`, where a
-  * scalar subquery over the same rows (FieldStatistics, one pass) has chosen the field order and the ranges. No job runs
-  * while the query is optimized. A child that is dear to run, or must not run twice, is shared through an exchange.
+  * `LLMEval <- t` -> `LLMEval <- Sort [key], local <- Repartition by slot <- KeyedRows [slot, key, order] <- t`, where
+  * KeyedRows reads its rows twice, once to choose the field order and the ranges. No job runs while the query is
+  * optimized. A child that is dear to run, or must not run twice, writes an exchange first.
   *
   * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, and a call over the
   * fields of a call below it, whose rows are in place. */
@@ -33,30 +33,17 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   private def place(e: LLMEval): LogicalPlan = {
     val slots = CoLocate.slots(session)
     if (e.call.fields.isEmpty || slots < 2 || CoLocate.tooSmall(e.child) || CoLocate.sorted(e.child)) e
-    else if (!CoLocate.twice(e.child)) byStatistics(e, e.child, slots)
-    else if (SQLConf.get.exchangeReuseEnabled) byStatistics(e, RepartitionByExpression(Nil, e.child, None), slots)
-    else byHash(e, slots)
+    else byStatistics(e, if (CoLocate.twice(e.child)) RepartitionByExpression(Nil, e.child, None) else e.child, slots)
   }
 
   private def byStatistics(e: LLMEval, rows: LogicalPlan, slots: Int): LogicalPlan = {
     val fields = LLMStrategy.texts(e.call, e.guard)
-    val first = e.call.spec.instructionFields
-    val statistics = FieldStatistics(fields, e.call.spec.fields, first, !Setting.on("orderFields"), slots)
-    val column = Alias(statistics.toAggregateExpression(), "placement")()
+    val statistics = FieldStatistics(e.call.spec.fields, e.call.spec.instructionFields, !Setting.on("orderFields"), slots)
     val columns = KeyColumns.fresh()
-    val keyed = KeyedRows(fields, slots, ScalarSubquery(Aggregate(Nil, Seq(column), rows)), columns, rows)
+    val keyed = KeyedRows(fields, statistics, columns, rows)
     val placed = RepartitionByExpression(Seq(DirectShufflePartitionID(columns.slot)), keyed, Some(slots))
     val sorted = Sort(Seq(SortOrder(columns.key, Ascending)), global = false, placed)
     Project(e.output, e.copy(order = Some(columns.order), child = Project(rows.output :+ columns.order, sorted)))
-  }
-
-  /** Equal prompts meet, and no more: without exchange reuse the statistics would run the child a second time. */
-  private def byHash(e: LLMEval, slots: Int): LogicalPlan = {
-    val fields = LLMStrategy.texts(e.call, e.guard)
-    e.child match {
-      case r: RepartitionByExpression if r.partitionExpressions == fields => e // by an earlier run of this rule
-      case rows => e.copy(child = RepartitionByExpression(fields, rows, Some(slots)))
-    }
   }
 
   /** The rows are in place already: a call below has the same fields, and only filters and columns are in between. */

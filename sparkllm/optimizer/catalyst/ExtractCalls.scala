@@ -28,7 +28,7 @@ case class ExtractCalls(late: Boolean) extends Rule[LogicalPlan] with PredicateH
   private def extract(p: LogicalPlan): LogicalPlan = p match {
     case _: LLMEval | _: Command => p
     case _ if !p.expressions.exists(Calls.in) => p
-    case f: Filter if splitConjunctivePredicates(f.condition).forall(_.deterministic) => filter(f)
+    case f: Filter if splitConjunctivePredicates(f.condition).forall(Calls.deterministic) => filter(f)
     case a: Aggregate => aggregate(a)
     case j: Join => join(j)
     case u: UnaryNode => unary(u)

@@ -8,10 +8,11 @@ case class Occurrence(call: LLMCall, guard: Option[Expression])
 
 /** Finds the calls of an expression, inner ones first, each with its guard.
   *
-  * `CASE WHEN p THEN llm(a) ELSE llm(b) END` -> llm(a) where p is true, llm(b) where it is not; the same for IF, COALESCE
-  * and the right sides of AND and OR, which Spark skips too. A guard is never NULL. A condition that cannot be evaluated
-  * twice or below the operator (random, a subquery, an aggregate) guards nothing. */
-object Guards {
+  * `CASE WHEN p THEN llm(a) ELSE llm(b) END` -> llm(a) where p is true, llm(b) where it is not; the same for IF and
+  * COALESCE. In a chain of ANDs or ORs, whose sides Spark may evaluate in any order, those without a call come first:
+  * `llm(a) = 'x' OR p` -> llm(a) where p is not true. A guard is never NULL. A condition that cannot be evaluated twice or
+  * below the operator (random, a subquery, an aggregate) guards nothing. */
+object Guards extends PredicateHelper {
   def occurrences(e: Expression): Seq[Occurrence] = walk(e, None)
 
   private def walk(e: Expression, guard: Option[Expression]): Seq[Occurrence] = e match {
@@ -26,9 +27,17 @@ object Guards {
       values.foldLeft((Seq.empty[Occurrence], guard)) { case ((seen, g), v) =>
         (seen ++ walk(v, g), and(g, IsNull(v)))
       }._1
-    case And(l, r) => walk(l, guard) ++ walk(r, and(guard, Not(EqualNullSafe(l, Literal.FalseLiteral))))
-    case Or(l, r) => walk(l, guard) ++ walk(r, and(guard, Not(isTrue(l))))
+    case all: And => chain(splitConjunctivePredicates(all), guard, c => Not(EqualNullSafe(c, Literal.FalseLiteral)))
+    case any: Or => chain(splitDisjunctivePredicates(any), guard, d => Not(isTrue(d)))
     case other => other.children.flatMap(walk(_, guard))
+  }
+
+  /** Each side is read only where those before it leave the result `open`. */
+  private def chain(sides: Seq[Expression], guard: Option[Expression], open: Expression => Expression): Seq[Occurrence] = {
+    val (asking, plain) = sides.partition(_.exists(_.isInstanceOf[LLMCall]))
+    (plain ++ asking).foldLeft((Seq.empty[Occurrence], guard)) { case ((seen, g), side) =>
+      (seen ++ walk(side, g), and(g, open(side)))
+    }._1
   }
 
   private def isTrue(p: Expression): Expression = EqualNullSafe(p, Literal.TrueLiteral)

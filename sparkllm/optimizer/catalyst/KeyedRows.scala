@@ -22,8 +22,8 @@ object KeyColumns {
     AttributeReference("llm_order", StringType, nullable = false)())
 }
 
-/** Appends KeyColumns to every row of its child, by the placement that a scalar subquery over the same rows returns. */
-case class KeyedRows(fields: Seq[Expression], slots: Int, placement: Expression, columns: KeyColumns, child: LogicalPlan)
+/** Appends KeyColumns to every row of its child, by the placement that a first pass over the same rows finds. */
+case class KeyedRows(fields: Seq[Expression], statistics: FieldStatistics, columns: KeyColumns, child: LogicalPlan)
     extends UnaryNode {
   override def output: Seq[Attribute] = child.output ++ columns.all
   override def producedAttributes: AttributeSet = AttributeSet(columns.all)
@@ -31,40 +31,51 @@ case class KeyedRows(fields: Seq[Expression], slots: Int, placement: Expression,
   override protected def withNewChildInternal(newChild: LogicalPlan): KeyedRows = copy(child = newChild)
 }
 
-/** The subquery's value is read on the driver and its bytes alone are shipped: a subquery inside the rows' own
-  * expressions would ship its whole plan. */
+/** Both passes read the one RDD of the child, as Spark's range partitioning does: where that is an exchange, what is below
+  * runs once. (A subquery for the first pass would be a copy of the child, and adaptive execution may plan a copy
+  * otherwise and share nothing.) */
 case class KeyedRowsExec(
-    fields: Seq[Expression], slots: Int, placement: Expression, columns: KeyColumns, child: SparkPlan)
-    extends UnaryExecNode {
+    fields: Seq[Expression], statistics: FieldStatistics, columns: KeyColumns, child: SparkPlan) extends UnaryExecNode {
   override def output: Seq[Attribute] = child.output ++ columns.all
   override def producedAttributes: AttributeSet = AttributeSet(columns.all)
   override def outputPartitioning: Partitioning = child.outputPartitioning
   override def outputOrdering: Seq[SortOrder] = child.outputOrdering
 
   override protected def doExecute(): RDD[InternalRow] = {
-    val bytes = placement.eval(null).asInstanceOf[Array[Byte]]
-    val (texts, input, parts) = (fields, child.output, slots)
-    child.execute().mapPartitionsWithIndex { (partition, rows) =>
-      val place = Placement(bytes)
-      val order = place.orderText
+    val (texts, input, rows) = (fields, child.output, child.execute())
+    val bytes = statistics.placement(rows.mapPartitions { in =>
       val evaluate = UnsafeProjection.create(texts, input)
-      val join = UnsafeProjection.create(
-        input.zipWithIndex.map { case (a, i) => BoundReference(i, a.dataType, a.nullable) } ++
-          Seq(IntegerType, BinaryType, StringType).zipWithIndex.map { case (t, i) =>
-            BoundReference(input.size + i, t, nullable = false)
-          })
-      val both = new JoinedRow
-      var unasked = partition // rows that ask nothing go anywhere: to all ranges in turn
-      rows.map { row =>
-        val values = evaluate(row)
-        val cells = Array.tabulate(texts.size)(i => if (values.isNullAt(i)) null else values.getUTF8String(i))
-        val key = FieldSketch.key(cells, place.order, FieldSketch.combine(cells.map(FieldSketch.hash)))
-        val slot = if (cells.exists(_ != null)) place.slot(key) else { unasked += 1; Math.floorMod(unasked, parts) }
-        join(both(row, InternalRow(slot, key, order)))
-      }
-    }
+      in.map(row => KeyedRowsExec.cells(evaluate(row)))
+    }).toBytes
+    rows.mapPartitionsWithIndex(KeyedRowsExec.keyed(bytes, statistics.parts, texts, input))
   }
 
-  override def simpleString(maxFields: Int): String = s"$nodeName $slots ranges by ${fields.mkString("[", ", ", "]")}"
+  override def simpleString(maxFields: Int): String =
+    s"$nodeName ${statistics.parts} ranges by ${fields.mkString("[", ", ", "]")}"
   override protected def withNewChildInternal(newChild: SparkPlan): KeyedRowsExec = copy(child = newChild)
+}
+
+object KeyedRowsExec {
+  private def cells(values: InternalRow): Array[UTF8String] =
+    Array.tabulate(values.numFields)(i => if (values.isNullAt(i)) null else values.getUTF8String(i))
+
+  private def keyed(bytes: Array[Byte], parts: Int, texts: Seq[Expression], input: Seq[Attribute])(
+      partition: Int, rows: Iterator[InternalRow]): Iterator[InternalRow] = {
+    val place = Placement(bytes)
+    val order = place.orderText
+    val evaluate = UnsafeProjection.create(texts, input)
+    val join = UnsafeProjection.create(
+      input.zipWithIndex.map { case (a, i) => BoundReference(i, a.dataType, a.nullable) } ++
+        Seq(IntegerType, BinaryType, StringType).zipWithIndex.map { case (t, i) =>
+          BoundReference(input.size + i, t, nullable = false)
+        })
+    val both = new JoinedRow
+    var unasked = partition // rows that ask nothing go anywhere: to all ranges in turn
+    rows.map { row =>
+      val values = cells(evaluate(row))
+      val key = FieldSketch.key(values, place.order, FieldSketch.combine(values.map(FieldSketch.hash)))
+      val slot = if (values.exists(_ != null)) place.slot(key) else { unasked += 1; Math.floorMod(unasked, parts) }
+      join(both(row, InternalRow(slot, key, order)))
+    }
+  }
 }

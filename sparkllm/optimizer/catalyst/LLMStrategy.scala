@@ -23,8 +23,8 @@ case class LLMStrategy(session: SparkSession) extends SparkStrategy {
       val input = limit.map(n => RoundsExec(result.exprId.id, StopAtLimit.firstRows(n), rows)).getOrElse(rows)
       val python = ArrowEvalPythonExec(Seq(udf), Seq(raw), input, udf.evalType)
       LLMEvalExec(call, guard, result, limit, raw, python) :: Nil
-    case KeyedRows(fields, slots, placement, columns, child) =>
-      KeyedRowsExec(fields, slots, placement, columns, planLater(child)) :: Nil
+    case KeyedRows(fields, statistics, columns, child) =>
+      KeyedRowsExec(fields, statistics, columns, planLater(child)) :: Nil
     case _ => Nil
   }
 }

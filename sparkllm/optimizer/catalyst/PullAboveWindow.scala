@@ -22,7 +22,7 @@ object PullAboveWindow extends Rule[LogicalPlan] with PredicateHelper {
     val (answers, plain) = list.partition(_.references.contains(e.result))
     val read = AttributeSet(answers.map(_.toAttribute)) + e.result
     val filters = splitConjunctivePredicates(f.condition).exists { c =>
-      c.deterministic && c.references.intersect(read).isEmpty
+      Calls.deterministic(c) && c.references.intersect(read).isEmpty
     }
     if (!filters || w.references.intersect(read).nonEmpty) None else {
       val needed = e.references ++ AttributeSet(answers.flatMap(_.references))

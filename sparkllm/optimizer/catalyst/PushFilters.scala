@@ -11,7 +11,7 @@ object PushFilters extends Rule[LogicalPlan] with PredicateHelper {
   override def apply(plan: LogicalPlan): LogicalPlan = if (!Setting.on("pushFilters")) plan else plan.transformDown {
     case f @ Filter(condition, e: LLMEval) =>
       val (down, stay) = splitConjunctivePredicates(condition).partition { c =>
-        c.deterministic && !c.references.contains(e.result)
+        Calls.deterministic(c) && !c.references.contains(e.result)
       }
       if (down.isEmpty) f else {
         val pushed = e.copy(child = Filter(down.reduce(And(_, _)), e.child))
