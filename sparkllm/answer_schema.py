@@ -20,8 +20,10 @@ _WORDS = {"string": "string", "boolean": "true or false", "date": 'date as "YYYY
 )
 _FLOAT_DIGITS = 38  # 3.4e38 is the largest FLOAT
 
-_CHARACTERS_PER_TOKEN = 2  # fewer than most texts have: what the schema allows should end within max_tokens
-_LEAST_TEXT = 24  # characters; shorter bounds would cut names
+_WIDTHS = {"boolean": 5, "date": 12} | {name: len(str(-(2 ** (bits - 1)))) for name, bits in _BITS.items()}
+_NUMBER_WIDTH = 30  # -123456789012345.123456789e+99
+# Whatever maxTokens is: less would cut what a model that is not astray has to say.
+_LEAST_TEXT, _LEAST_ITEMS = 64, 8
 
 
 def ddl(schema: str) -> str:
@@ -44,12 +46,14 @@ def words(schema: str) -> str:
 
 
 def json_schema(schema: str, max_tokens: int) -> str:
-    """A JSON schema whose strings and lists are bounded, so that an answer of `max_tokens` tokens can hold it.
+    """A JSON schema whose strings and lists are bounded, so that every answer ends within `max_tokens`.
 
-    The characters that names, punctuation and numbers leave are shared equally by the strings and lists.
+    A token may be one character, as when a small model goes astray. The characters that names, punctuation and numbers
+    leave are shared equally by the strings and lists. Only escapes, lists in lists, and more strings and lists than
+    there is room for may still pass the limit.
     """
     kind = json.loads(schema)
-    room = _CHARACTERS_PER_TOKEN * max_tokens - _width(kind)
+    room = max_tokens - _width(kind)
     return json.dumps(_bounded(kind, room // max(1, _open(kind))), ensure_ascii=False)
 
 
@@ -96,7 +100,7 @@ def _width(kind: Kind) -> int:
         return 2 + sum(len(_key(f)) + 4 + max(4, _width(f["type"])) for f in kind["fields"])
     if isinstance(kind, dict) or kind == "string":
         return 2
-    return len(str(-(2 ** (_BITS[kind] - 1)))) if kind in _BITS else 24
+    return _WIDTHS.get(kind, _NUMBER_WIDTH)
 
 
 def _open(kind: Kind) -> int:
@@ -137,11 +141,10 @@ def _decimal_digits(kind: str) -> int:
 
 
 def _list(element: Kind, share: int) -> dict[str, Any]:
-    """Few long or many short items: at most as many as the root of the share where an item holds text."""
+    """Items of equal length: where they hold text, at most as many as the root of the share."""
     width, inner = _width(element) + 2, _open(element)
-    items = max(1, share // (width + _LEAST_TEXT * inner))
-    if inner:
-        items = min(items, isqrt(max(1, share)))
+    items = share // (width + _LEAST_TEXT * inner)
+    items = max(_LEAST_ITEMS, min(items, isqrt(max(0, share))) if inner else items)
     each = (share // items - width) // max(1, inner)
     return {"type": "array", "items": _bounded(element, each), "maxItems": items}
 

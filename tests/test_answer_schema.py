@@ -56,33 +56,35 @@ def longest(schema: dict[str, Any]) -> str:
         return "[" + ", ".join([longest(schema["items"])] * schema["maxItems"]) + "]"
     if schema["type"] == "string":
         return json.dumps("2020-01-02" if "format" in schema else "x" * schema["maxLength"])
-    return {"integer": str(schema.get("minimum")), "number": "-1.5e10", "boolean": "false", "null": "null"}[
-        schema["type"]
-    ]
+    return {
+        "integer": str(schema.get("minimum")),
+        "number": "-123456789012345.123456789e+99",
+        "boolean": "false",
+        "null": "null",
+    }[schema["type"]]
 
 
 KINDS = {
     "one text": struct(("a", "string")),
     "four texts": struct(*((f"text{i}", "string") for i in range(4)), nullable=True),
-    "lists": struct(("a", array("string")), ("b", array("integer")), ("c", array(array("string")))),
-    "a struct in a list": struct(("a", array(struct(("b", "string"), ("c", "long"), ("d", array("string")))))),
+    "lists": struct(("a", array("string")), ("b", array("integer")), nullable=True),
+    "a struct in a list": struct(("a", array(struct(("b", "string"), ("c", "long"), ("d", "string"))))),
     "a struct": struct(("a", struct(("b", "string"), ("c", "date"))), ("d", "double"), ("e", "decimal(10,2)")),
 }
 
 
-@pytest.mark.parametrize("max_tokens", [128, 1000])
+@pytest.mark.parametrize("max_tokens", [2000, 8000])
 @pytest.mark.parametrize("name", KINDS)
-def test_the_longest_answer_has_about_two_characters_for_each_token(name: str, max_tokens: int) -> None:
+def test_the_longest_answer_has_a_character_for_each_token(name: str, max_tokens: int) -> None:
     text = longest(json.loads(json_schema(json.dumps(KINDS[name]), max_tokens)))
     print(f"{name}, {max_tokens} tokens: {len(text)} characters")
-    assert max_tokens <= len(text) <= 2 * max_tokens + 8
+    assert 0.8 * max_tokens <= len(text) <= max_tokens
 
 
-def test_a_text_has_room_for_a_name_however_few_tokens_there_are() -> None:
-    assert properties(struct(("a", "string"), ("b", "string")), max_tokens=8)["a"] == {
-        "type": "string",
-        "maxLength": 24,
-    }
+def test_a_text_has_room_for_a_sentence_and_a_list_for_some_items_however_few_tokens_there_are() -> None:
+    few = properties(struct(("a", "string"), ("b", array("string")), ("c", array("byte"))), max_tokens=8)
+    assert few["a"] == few["b"]["items"] == {"type": "string", "maxLength": 64}
+    assert few["b"]["maxItems"] == few["c"]["maxItems"] == 8
 
 
 def test_the_model_is_told_names_types_and_comments() -> None:

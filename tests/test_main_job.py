@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
 
 import pytest
 from pyspark.errors import AnalysisException, PythonException
@@ -88,31 +90,34 @@ def test_labels_and_model_are_named_arguments(spark: SparkSession, reviews: Data
     assert set(in_sql.values()) == {None} | ({"yes", "no"} & set(in_sql.values()))
 
 
-SCHEMA = (
-    "name STRING NOT NULL, age TINYINT NOT NULL, good BOOLEAN NOT NULL, score DECIMAL(4,1) NOT NULL, "
-    "bought DATE NOT NULL, maker STRUCT<city: STRING> NOT NULL, years ARRAY<INT> NOT NULL"
+WIDE = (
+    "age TINYINT NOT NULL, good BOOLEAN NOT NULL, score DECIMAL(6,1) NOT NULL, share DOUBLE NOT NULL, "
+    "bought DATE NOT NULL, maker STRUCT<founded: INT NOT NULL> NOT NULL, years ARRAY<INT> NOT NULL"
 )
+WHO = "'Who wrote this review, and what do they tell of it?', review"
 
 
 def test_a_schema_gives_typed_rows_whatever_the_model_says(spark: SparkSession) -> None:
-    """The demo model was trained for no such thing: what is valid here is the structured output's doing."""
-    call = f"llm('Who wrote this review, and what do they tell of it?', review, schema => '{SCHEMA}')"
-    with setting(spark, "maxTokens", 600):
+    """The demo model was trained for no such thing: that its answers end and fit is the structured output's doing."""
+    call = f"llm({WHO}, schema => '{WIDE}')"
+    with setting(spark, "maxTokens", 300):
         rows = spark.sql(f"SELECT id, r, r.* FROM (SELECT id, {call} AS r FROM r)").collect()
     assert {row.id for row in rows if row.r is None} == {4, 6}
     for row in (row for row in rows if row.r is not None):
-        print(row.r)
-        assert None not in (row.name, row.age, row.good, row.score, row.bought, row.maker, row.years)
-        assert None not in row.years
+        values = [row.age, row.good, row.score, row.share, row.bought, row.maker.founded, *row.years]
+        kinds = [int, bool, Decimal, float, date, int] + [int] * len(row.years)
+        assert [type(value) for value in values] == kinds
     report = sparkllm.last_report(spark)
     assert (len(report.calls), report.total("requests"), report.calls[0].nulls) == (1, 3, {"all fields null": 2})
 
 
-def test_a_typed_answer_that_is_cut_is_null_with_its_reason(spark: SparkSession) -> None:
-    call = f"llm('Who wrote this review, and what do they tell of it?', review, schema => '{SCHEMA}')"
+def test_a_text_of_a_typed_answer_ends_in_time_or_its_row_is_counted_as_cut(spark: SparkSession) -> None:
+    query = f"SELECT id, r.name FROM (SELECT id, llm({WHO}, schema => 'name STRING NOT NULL') AS r FROM r)"
+    names = [name for name in answers(spark.sql(query)).values() if name is not None]
+    report = sparkllm.last_report(spark).calls[0]
+    assert len(names) == 4 - report.truncated
     with setting(spark, "maxTokens", 5):
-        rows = spark.sql(f"SELECT {call} IS NULL AS missing FROM r").collect()
-    assert all(row.missing for row in rows)
+        assert set(answers(spark.sql(query)).values()) == {None}
     assert sparkllm.last_report(spark).calls[0].nulls == {"all fields null": 2, "answer cut at maxTokens": 4}
 
 

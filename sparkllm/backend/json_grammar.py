@@ -15,7 +15,7 @@ __all__ = ["json_grammar"]
 # A repeated choice of character or escape costs 300 times as much for each token as this repeated class.
 _CHARACTER = r'[^"\\\x00-\x1f\x7f]'
 _ESCAPE = r'"\\" ["\\/bnfrt]'
-_CHARACTERS_PER_ESCAPE = 8
+_CHARACTERS_PER_ESCAPE = 16
 
 _DIGITS = 15  # what a DOUBLE holds
 _EXPONENT = " ([eE] [+-]? [0-9]{1,2})?"

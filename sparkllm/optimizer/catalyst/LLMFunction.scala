@@ -37,7 +37,8 @@ object LLMFunction {
     call(text, isTask, positional.tail, named)
   }
 
-  private def call(text: String, isTask: Boolean, fields: Seq[Expression], named: Map[String, Expression]): Expression = {
+  private def call(
+      text: String, isTask: Boolean, fields: Seq[Expression], named: Map[String, Expression]): Expression = {
     val schema = named.get("schema").map(e => AnswerSchema.parse(constant(e, "schema")))
     if (schema.nonEmpty) checkTyped(named.contains("labels"), Some(text).filter(_ => isTask))
     val passed = FieldNames(fields)
