@@ -105,5 +105,5 @@ def test_the_prediction_meets_the_engine_after_a_cold_start(spark: SparkSession)
     frame = spark.createDataFrame(rows, "description string, review string").coalesce(1)
     frame.select(llm("Is this review of a product that nobody asked about before helpful?", "*")).collect()
     one = sparkllm.last_report(spark)
-    assert one.predicted_data_hit_rate > 0.3
+    assert one.predicted_data_hit_rate > 0.25
     assert one.data_hit_rate == pytest.approx(one.predicted_data_hit_rate, abs=0.02)

@@ -17,6 +17,8 @@ from sparkllm.errors import EngineError
 from .conftest import prompts
 from .fake import Served, served
 
+COLUMNS = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated"]
+
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Served]:
@@ -36,7 +38,7 @@ def eventually(true: object, seconds: float = 5.0) -> bool:
 def test_answers_come_back_in_the_order_of_the_prompts(service: Served) -> None:
     answers = service.submit(prompts([[i, i] for i in range(5000)])).result()
     assert answers.column("text").to_pylist() == [str(2 * i) for i in range(5000)]
-    assert answers.schema.names == ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens"]
+    assert answers.schema.names == COLUMNS
     assert service.requests.totals["finished"] == 5000
 
 
@@ -49,7 +51,7 @@ def test_a_refused_prompt_is_an_error_of_its_row_alone(service: Served) -> None:
 def test_no_prompts_give_no_answers_and_the_same_columns(service: Served) -> None:
     answers = service.submit(prompts([])).result()
     assert answers.num_rows == 0
-    assert answers.schema.names == ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens"]
+    assert answers.schema.names == COLUMNS
 
 
 def test_a_slice_of_a_larger_array_is_sent_as_that_slice(service: Served) -> None:

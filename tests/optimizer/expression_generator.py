@@ -129,7 +129,7 @@ class Expressions:
     def value(self, scope: Scope, kind: str) -> sql.Expr:
         if kind == "int":
             return self.one(scope.of("int") or [sql.Lit(7)])  # type: ignore[no-any-return]
-        form = self.pick(column=40, call=42, case=8, coalesce=6, scalar=4)
+        form = self.pick(column=40, call=42, case=8, coalesce=6, scalar=3)
         texts = scope.of("text")
         if form == "column" and texts:
             return self.one(texts)  # type: ignore[no-any-return]

@@ -7,7 +7,8 @@ only if its answer decides something. What is asked for then is counted, and tha
 
 - a call written above a join counts once for each joined row that reads it, one in a join's condition once for each row
   of its side; where both are written, the fewer;
-- subqueries are sets, made before any outer row is seen: each of their rows that passes their own conditions is asked;
+- subqueries in conditions are sets, made before any outer row is seen: each of their rows that passes their own
+  conditions is asked;
 - two conditions that both ask may come in either order: `evaluate` tries both.
 """
 
@@ -92,7 +93,7 @@ class Oracle(Values):
         for subquery in found:
             if subquery not in self.prepared:
                 self.prepared.add(subquery)
-                there = [row for row in self.query(alone(subquery.query)) if self.settle(row)]
+                there = [row for row in self.query(alone(subquery)) if self.settle(row)]
                 if not isinstance(subquery, sql.Exists):
                     [column.get() for row in there for column in row.columns.values()]
 
@@ -214,8 +215,9 @@ class Oracle(Values):
         return Later(work, any(e.conditions or self.asks(w.order, e) for e in part), (str(w), env.uid))
 
 
-def alone(query: sql.Query) -> sql.Query:
-    """A subquery without the outer row: of `outer.a = inner.b` it stays that b is not NULL."""
+def alone(subquery: sql.InQuery | sql.Exists | sql.Scalar) -> sql.Query:
+    """A subquery without the outer row. A scalar one is grouped by b of `outer.a = b`: nobody looks for NULL there."""
+    query = subquery.query
     if not isinstance(query, sql.Select):
         return query
     inside = {n.alias for n in sql.nodes(query.source) if isinstance(n, sql.Table | sql.Sub)}
@@ -223,7 +225,7 @@ def alone(query: sql.Query) -> sql.Query:
     for c in sql.conjuncts(query.where):
         if {n.table for n in sql.nodes(c) if isinstance(n, sql.Col)} <= inside:
             conditions.append(c)
-        elif isinstance(c, sql.Op) and c.symbol == "=":
+        elif isinstance(subquery, sql.Scalar) and isinstance(c, sql.Op) and c.symbol == "=":
             sides = [side for side in (c.left, c.right) if isinstance(side, sql.Col) and side.table in inside]
             conditions += [sql.Not(sql.IsNull(side)) for side in sides]
     return replace(query, where=reduce(lambda a, b: sql.Op("AND", a, b), conditions) if conditions else None)

@@ -100,7 +100,7 @@ class Generator(Expressions):
         *_, number = inner.types
         source, scope = self.sub(inner)
         assert isinstance(source, sql.Sub)
-        conditions = [sql.Op("=", sql.Col(source.alias, number), sql.Lit(1))]
+        conditions: list[sql.Expr] = [sql.Op("=", sql.Col(source.alias, number), sql.Lit(1))]
         conditions += [self.cheap(scope)] if self.chance(30) else []
         return self.made(self.columns(scope), source, scope, where=self.all_of(conditions))
 
@@ -132,7 +132,7 @@ class Generator(Expressions):
         return sql.Agg("count", value, self.chance(40)) if self.chance(60) else sql.Agg("count"), "int"
 
     def having(self, texts: list[sql.Expr]) -> sql.Expr | None:
-        kind = self.pick(none=60, count=15, key=15, call=10)
+        kind = self.pick(none=65, count=6, key=17, call=12)
         if kind == "count":
             return sql.Op(">", sql.Agg("count"), sql.Lit(1))
         if kind == "none" or not texts:
@@ -176,7 +176,7 @@ class Generator(Expressions):
 
     def on(self, left: Scope, right: Scope, inner: bool) -> sql.Expr:
         both = [self.equal(left, right) or self.cheap(left)]
-        more = self.pick(none=55, cheap=20, left=8, right=8, pair=9)
+        more = self.pick(none=60, cheap=22, left=3, right=3, pair=12)
         if more == "cheap":
             both.append(self.cheap(self.one([left, right])))
         elif more in ("left", "right"):

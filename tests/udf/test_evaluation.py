@@ -64,7 +64,7 @@ class Engine:
     def submit(self, ids: pa.ListArray, sampling: Sampling, query: str) -> SimpleNamespace:
         self.sampling = sampling
         self.asked += ids.to_pylist()
-        return SimpleNamespace(result=lambda: self.answers(len(ids)), cancel=self.cancel)
+        return SimpleNamespace(wait=lambda _: True, result=lambda: self.answers(len(ids)), cancel=self.cancel)
 
     def cancel(self) -> None:
         self.cancelled += 1
