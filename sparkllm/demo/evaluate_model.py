@@ -20,9 +20,9 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from sparkllm.calls import LLMCall
+from sparkllm.demo.lessons import pad, prompt
 from sparkllm.demo.questions import Example, price_question, render, sentiment_question, yes_no_question
 from sparkllm.demo.texts import Phrases
-from sparkllm.demo.train import pad, prompt
 
 __all__ = ["accuracy", "answer", "balanced_accuracy", "main", "majority"]
 

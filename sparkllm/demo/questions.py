@@ -70,12 +70,25 @@ _OPINION_QUESTIONS = {
 
 @dataclass(frozen=True)
 class Example:
-    """A prompt's content (instruction, blank line, JSON object), its answer and the answers to choose from."""
+    """A prompt's content (instruction, blank line, JSON object), its answer and the answers to choose from.
+
+    `text` is the one that is asked about, if it is known; other fields may hold other texts.
+    """
 
     kind: str
     content: str
     answer: str
     choices: tuple[str, ...]
+    text: Text | None = None
+
+    @property
+    def asked(self) -> range:
+        """Where in `content` the text stands that is asked about; empty if it is not known."""
+        if self.text is None:
+            return range(0)
+        shown = json.dumps(self.text.text, ensure_ascii=False)[1:-1] if self.kind != "short" else self.text.text
+        start = self.content.index(shown)
+        return range(start, start + len(shown))
 
 
 def examples(phrases: Phrases, shares: Sequence[int]) -> Iterator[Example]:
@@ -98,9 +111,11 @@ def short_examples(phrases: Phrases) -> Iterator[Example]:
     while True:
         text = write_any(phrases)
         if phrases.rng.random() < 0.35:
-            yield Example("short", f"Price? {text.text}", "yes" if "price" in text.topics else "no", ("yes", "no"))
+            yield Example(
+                "short", f"Price? {text.text}", "yes" if "price" in text.topics else "no", ("yes", "no"), text
+            )
         else:
-            yield Example("short", f"Sentiment? {text.text}", text.sentiment, _SENTIMENTS)
+            yield Example("short", f"Sentiment? {text.text}", text.sentiment, _SENTIMENTS, text)
 
 
 def sentiment_question(phrases: Phrases, official: float = 0.8) -> Example:
@@ -114,7 +129,7 @@ def sentiment_question(phrases: Phrases, official: float = 0.8) -> Example:
         labels = _SENTIMENTS if instruction in _OWN_SENTIMENT else labels
     sentiment = rng.choices(labels, [40 if label == "neutral" else 36 for label in labels])[0]
     text = write(phrases, sentiment, tweet=rng.random() < 0.55)
-    return Example("sentiment", _shuffled(rng, instruction, _fields(phrases, text)), sentiment, labels)
+    return Example("sentiment", _shuffled(rng, instruction, _fields(phrases, text)), sentiment, labels, text)
 
 
 def price_question(phrases: Phrases) -> Example:
@@ -151,7 +166,7 @@ def _yes_no(phrases: Phrases, text: Text, yes: bool, question: str) -> Example:
     product = f"{phrases.slot('brand')} {phrases.slot('product')}"
     fields = _fields(phrases, text, product)
     content = _shuffled(phrases.rng, question.replace("{product}", product), fields)
-    return Example("yes or no", content, choices[0] if yes else choices[1], choices)
+    return Example("yes or no", content, choices[0] if yes else choices[1], choices, text)
 
 
 def _fields(phrases: Phrases, text: Text, product: str | None = None) -> dict[str, str]:

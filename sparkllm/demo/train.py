@@ -1,11 +1,10 @@
-"""Train the shipped model on made-up prompts; only the answer and its <|end|> count in the loss."""
+"""Train the shipped model on made-up prompts: to answer, and on the way to know which text is asked about."""
 
 from __future__ import annotations
 
 import math
 import random
 import time
-from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 import torch
@@ -13,51 +12,41 @@ from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
 from transformers import LlamaForCausalLM
 
-from sparkllm.demo.questions import Example, examples, short_examples, write_any
+from sparkllm.demo.lessons import LABELS, SHARES, Lesson, batches, pad
+from sparkllm.demo.questions import examples, short_examples, write_any
 from sparkllm.demo.texts import POLARITIES, Phrases
-from sparkllm.demo.tokenizer import ASSISTANT, BOS, END, USER
 
-__all__ = ["corpus", "learn_words", "prompt", "train"]
+__all__ = ["learn_words", "train"]
 
 # Stages of the training, cheap ones first: the examples of a batch, and the share of the steps. Before them come words.
-SHORT, BRIEF, FULL = (128, 0.25), (64, 0.3), (32, 0.45)
+SHORT, BRIEF, FULL = (96, 0.1), (64, 0.25), (64, 0.65)
 BRIEF_CHARACTERS = 260
-SHARES = (5, 3, 2)  # of sentiment, price and other yes/no questions
 WORDS, WORD_BATCH = 400, 512
-BUCKET = 32  # batches sorted by length together: little padding, still random
 WARMUP = 0.05
 RATE = 1.5e-3
+COMPANION_LAYER, COMPANION_WEIGHT = 2, 1.0  # after which every token tells what the text it stands in says
 MASKED = 0.15  # of the tokens, in training: an answer must not hang on one rare word
-
-
-def prompt(content: str) -> str:
-    """The chat template's text of one user message, up to where the answer starts."""
-    return f"{BOS}{USER}\n{content}{END}\n{ASSISTANT}\n"
-
-
-def corpus(seed: int, count: int = 30_000) -> Iterator[str]:
-    """Texts for the tokenizer: whole prompts with their answers."""
-    for example in islice(examples(Phrases("training", random.Random(seed)), SHARES), count):
-        yield f"{prompt(example.content)}{example.answer}{END}"
 
 
 def train(model: LlamaForCausalLM, tokenizer: Tokenizer, seed: int, steps: int) -> None:
     """Train float32 weights for `steps` batches of fresh examples."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.1)
+    companion = torch.nn.Linear(model.config.hidden_size, LABELS)
+    parameters = [*model.parameters(), *companion.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.95), weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     phrases = Phrases("training", random.Random(seed))
     if steps:
         learn_words(model, tokenizer, phrases)
     brief = (e for e in examples(phrases, SHARES) if len(e.content) < BRIEF_CHARACTERS)
     sources = ((short_examples(phrases), SHORT), (brief, BRIEF), (examples(phrases, SHARES), FULL))
-    batches = chain.from_iterable(
-        islice(_batches(source, tokenizer, size), int(steps * share)) for source, (size, share) in sources
+    some = chain.from_iterable(
+        islice(batches(source, tokenizer, size), int(steps * share)) for source, (size, share) in sources
     )
     started, losses = time.monotonic(), []
     masking = model.model.embed_tokens.register_forward_hook(_mask)
     model.train()
-    for step, batch in enumerate(batches):
-        loss = _loss(model, batch)
+    for step, batch in enumerate(some):
+        loss = _loss(model, companion, batch)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -110,28 +99,20 @@ def _rate(step: int, steps: int) -> float:
     return 0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2
 
 
-def _batches(source: Iterator[Example], tokenizer: Tokenizer, size: int) -> Iterator[list[list[int]]]:
-    """Token ids of prompt, answer and <|end|>; each batch holds prompts of about one length."""
-    shuffle = random.Random(0)
-    while True:
-        texts = [f"{prompt(e.content)}{e.answer}{END}" for e in islice(source, size * BUCKET)]
-        ids = sorted((e.ids for e in tokenizer.encode_batch(texts, add_special_tokens=False)), key=len)
-        batches = [ids[at : at + size] for at in range(0, len(ids), size)]
-        shuffle.shuffle(batches)
-        yield from batches
+def _loss(model: LlamaForCausalLM, companion: torch.nn.Linear, batch: list[Lesson]) -> torch.Tensor:
+    """Mean loss of the last two tokens, and of the companion, which tells each token's label on the way.
 
-
-def _loss(model: LlamaForCausalLM, batch: list[list[int]]) -> torch.Tensor:
-    """Mean loss of the last two tokens. Padding is on the right, where a causal model does not look."""
-    ids = pad(batch)
+    That only one of the fields counts takes thousands of steps to learn from the answers alone (companion objectives:
+    Lee et al., Deeply-Supervised Nets, 2015). Padding is on the right, where a causal model does not look.
+    """
+    ids = pad(lesson.ids for lesson in batch)
+    lengths = torch.tensor([len(lesson.ids) for lesson in batch])[:, None]
     with torch.autocast("cpu", torch.bfloat16):  # weights and sums stay float32
-        hidden = model.model(input_ids=ids).last_hidden_state.float()
-    ends = torch.tensor([len(row) for row in batch])[:, None] - torch.tensor([[2, 1]])
-    rows = torch.arange(len(batch))[:, None]
-    logits = hidden[rows, ends - 1] @ model.lm_head.weight.T
-    return cross_entropy(logits.flatten(0, 1), ids[rows, ends].flatten())
-
-
-def pad(rows: Iterable[list[int]]) -> torch.Tensor:
-    """Rows of ids as one (rows, longest) tensor, zeros on the right."""
-    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+        outputs = model.model(input_ids=ids, output_hidden_states=True)
+    rows, ends = torch.arange(len(batch))[:, None], lengths - torch.tensor([[2, 1]])
+    logits = outputs.last_hidden_state.float()[rows, ends - 1] @ model.lm_head.weight.T
+    real = torch.arange(ids.shape[1]) < lengths - 2
+    told = companion(outputs.hidden_states[COMPANION_LAYER].float()[real])
+    labels = pad(lesson.labels for lesson in batch)[real]
+    answers = cross_entropy(logits.flatten(0, 1), ids[rows, ends].flatten())
+    return answers + COMPANION_WEIGHT * cross_entropy(told, labels)
