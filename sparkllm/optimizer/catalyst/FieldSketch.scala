@@ -52,24 +52,35 @@ final class FieldSketch(val width: Int, val capacity: Int) {
     this
   }
 
-  /** The field order and the ranges.
-    *
-    * @param names rendered before each field, as in `"name": value`
-    * @param first fields that stand in front, those of the instruction
-    * @param parts most ranges */
-  def placement(names: Seq[String], first: Seq[Int], keep: Boolean, parts: Int): Placement = {
-    val order = if (keep) (0 until width).toArray else fieldOrder(names, first)
-    val useful = math.min(parts.toLong, whole.count / FieldSketch.fewestRows).toInt
-    Placement(order, sample.boundaries(order, names, math.max(1, useful)), rows, whole.count)
+  /** The field order, the ranges and the layout. */
+  def placement(wanted: FieldStatistics): Placement = {
+    val names = wanted.names
+    val order = if (wanted.keep) (0 until width).toArray else fieldOrder(names, wanted.first)
+    val useful = math.min(wanted.parts.toLong, whole.count / FieldSketch.fewestRows).toInt
+    val ranges = sample.boundaries(order, names, math.max(1, useful))
+    Placement(order, ranges, rows, whole.count, wanted.dataFirst.exists(_ <= unshared(names, order)))
   }
+
+  /** Bytes of a distinct row behind those that it shares with the row before it, in this order: what is computed. */
+  private def unshared(names: Seq[String], order: Array[Int]): Double = {
+    val total = math.max(1.0, whole.count.toDouble)
+    var values = 1.0
+    order.indices.map { n =>
+      values = distinct(order.take(n).toSeq, values, order(n), total)
+      length(names, order(n)) * math.min(1, values / total)
+    }.sum
+  }
+
+  /** Mean bytes of a field as it is rendered, `"name": "value", `. */
+  private def length(names: Seq[String], i: Int): Double =
+    if (rows == 0) 0 else bytes(i).toDouble / rows + names(i).length + 6
 
   /** Greedy: next is the field that shares most bytes behind those chosen, average length x (distinct rows - distinct
     * values of the set). */
   private def fieldOrder(names: Seq[String], first: Seq[Int]): Array[Int] = {
     val total = whole.count.toDouble
-    def length(i: Int): Double = if (rows == 0) 0 else bytes(i).toDouble / rows + names(i).length + 6
     // within the sketches' error every row is different
-    def saved(i: Int, values: Double): Double = if (values > 0.95 * total) 0 else length(i) * (total - values)
+    def saved(i: Int, values: Double): Double = if (values > 0.95 * total) 0 else length(names, i) * (total - values)
     val chosen = scala.collection.mutable.ArrayBuffer[Int]()
     var values = 1.0
     def append(i: Int): Unit = { values = distinct(chosen.toSeq, values, i, total); chosen += i }

@@ -65,14 +65,17 @@ private class RoundsRDD(rows: RDD[InternalRow], node: Long, first: Int) extends 
     Rounds.of(context, node, split)(new Rounds(firstParent[InternalRow].iterator(split, context), first)).next()
 }
 
-/** The rows of `python`, started as often as it takes: once, or with `inRounds` once for each round of a RoundsRDD below. */
-private class AnswersRDD(python: RDD[InternalRow], node: Long, inRounds: Boolean) extends RDD[InternalRow](python) {
+/** The rows of `python`, started as often as it takes: once, or with `inRounds` once for each round of a RoundsRDD below.
+  *
+  * @param follows a call below asks about the same rows, and what it leaves in the KV cache is read soon after */
+private class AnswersRDD(python: RDD[InternalRow], node: Long, inRounds: Boolean, follows: Boolean)
+    extends RDD[InternalRow](python) {
   override protected def getPartitions: Array[Partition] = firstParent[InternalRow].partitions
 
   override def compute(split: Partition, context: TaskContext): Iterator[InternalRow] = {
     TaskMark.put(context)
     def start(): Iterator[InternalRow] =
-      SQLConf.withExistingConf(new PromptConf(context))(firstParent[InternalRow].iterator(split, context))
+      SQLConf.withExistingConf(new PromptConf(context, follows))(firstParent[InternalRow].iterator(split, context))
     if (inRounds) again(start(), () => start(), Rounds.of(context, node, split)(throw new IllegalStateException("no round")))
     else start()
   }
@@ -88,7 +91,19 @@ private class AnswersRDD(python: RDD[InternalRow], node: Long, inRounds: Boolean
     }
 }
 
-/** A Python worker that starts under it holds back a few bytes of its answers; Spark's 64 KiB are several windows. */
-private class PromptConf(context: TaskContext) extends ReadOnlySQLConf(context) {
+/** A Python worker that starts under it holds back a few bytes of its answers; Spark's 64 KiB are several windows.
+  *
+  * One that follows another gets its rows soon: Spark would wait for 10,000 of them, and by then the first ones' data
+  * may have left the KV cache. */
+private class PromptConf(context: TaskContext, follows: Boolean) extends ReadOnlySQLConf(context) {
   override def pandasUDFBufferSize: Int = 64
+  override def arrowMaxRecordsPerBatch: Int = {
+    val set = super.arrowMaxRecordsPerBatch
+    if (!follows) set else if (set > 0) math.min(set, PromptConf.fewRows) else PromptConf.fewRows
+  }
+}
+
+private object PromptConf {
+  /** An Arrow batch of these costs a millisecond, an answer about as much. */
+  private val fewRows = 64
 }
