@@ -16,7 +16,7 @@ import org.apache.spark.unsafe.types.UTF8String
   * @param capacity most rows of the sample */
 final class FieldSketch(val width: Int, val capacity: Int) {
   private val pairs = if (width <= FieldSketch.mostPaired) width * (width - 1) / 2 else 0
-  private val bytes = new Array[Long](width)
+  private val bytes, filled = new Array[Long](width)
   private val singles = Array.fill(width)(new Distinct(12))
   private val doubles = Array.fill(pairs)(new Distinct(10))
   private val whole = new Distinct(12)
@@ -31,7 +31,7 @@ final class FieldSketch(val width: Int, val capacity: Int) {
     whole.add(row)
     var i, pair = 0
     while (i < width) {
-      if (fields(i) != null) bytes(i) += fields(i).numBytes
+      if (fields(i) != null) { bytes(i) += fields(i).numBytes; filled(i) += 1 }
       singles(i).add(hashes(i))
       if (pairs > 0) {
         var j = i + 1
@@ -44,7 +44,7 @@ final class FieldSketch(val width: Int, val capacity: Int) {
 
   def merge(other: FieldSketch): FieldSketch = {
     rows += other.rows
-    for (i <- 0 until width) bytes(i) += other.bytes(i)
+    for (i <- 0 until width) { bytes(i) += other.bytes(i); filled(i) += other.filled(i) }
     singles.zip(other.singles).foreach { case (a, b) => a.merge(b) }
     doubles.zip(other.doubles).foreach { case (a, b) => a.merge(b) }
     whole.merge(other.whole)
@@ -71,9 +71,9 @@ final class FieldSketch(val width: Int, val capacity: Int) {
     }.sum
   }
 
-  /** Mean bytes of a field as it is rendered, `"name": "value", `. */
+  /** Mean bytes of a field as it is rendered, `"name": "value", ` or nothing. */
   private def length(names: Seq[String], i: Int): Double =
-    if (rows == 0) 0 else bytes(i).toDouble / rows + names(i).length + 6
+    if (rows == 0) 0 else (bytes(i) + filled(i) * (names(i).length + 6.0)) / rows
 
   /** Greedy: next is the field that shares most bytes behind those chosen, average length x (distinct rows - distinct
     * values of the set). */
@@ -119,7 +119,7 @@ final class FieldSketch(val width: Int, val capacity: Int) {
     out.writeInt(width)
     out.writeInt(capacity)
     out.writeLong(rows)
-    bytes.foreach(out.writeLong)
+    (bytes ++ filled).foreach(out.writeLong)
     (singles ++ doubles :+ whole).foreach(_.write(out))
     sample.write(out)
     out.flush()
@@ -128,7 +128,7 @@ final class FieldSketch(val width: Int, val capacity: Int) {
 
   private def read(in: DataInputStream): FieldSketch = {
     rows = in.readLong()
-    bytes.indices.foreach(i => bytes(i) = in.readLong())
+    Seq(bytes, filled).foreach(counts => counts.indices.foreach(i => counts(i) = in.readLong()))
     (singles ++ doubles :+ whole).foreach(_.read(in))
     sample.read(in, width)
     this
