@@ -10,9 +10,9 @@ import org.apache.spark.sql.catalyst.rules.Rule
   * that every call but the first finds the data in the KV cache.
   *
   * `LLMEval llm('Is it cheap?', x) <- LLMEval llm('Is it good?', x) <- KeyedRows` -> the same with `layout: data first
-  * from 240 unshared bytes a row`. From how many bytes is decided here (Layout), from the lengths of the instructions and
-  * the share of rows that reach each call. How many there are, KeyedRows counts on the pass that it makes anyway: once,
-  * before the first prompt, for all rows of the query, so that equal rows keep giving equal prompts.
+  * from 240 unshared bytes a row`. From how many bytes is decided here (Layout), from the lengths of the instructions
+  * and the share of rows that reach each call. How many there are, KeyedRows counts on the pass that it makes anyway:
+  * once, before the first prompt, for all rows of the query, so that equal rows keep giving equal prompts.
   *
   * Left as they are: calls that CoLocate has not placed together, whose rows nobody counts; other models; instructions
   * that hold a field (the data would no longer be the same) or say that the data come "below". */
@@ -23,11 +23,12 @@ object DataFirst extends Rule[LogicalPlan] {
 
   private def mark(plan: LogicalPlan, order: Attribute): LogicalPlan = {
     val calls = asked(path(plan, order), order)
+    def follows(e: LLMEval) = e.result.exprId != calls.head._1.result.exprId
     leastBytes(calls).fold(plan) { bytes =>
       plan.transformUp {
         case k: KeyedRows if k.columns.order.exprId == order.exprId =>
           k.copy(statistics = k.statistics.copy(dataFirst = Some(bytes)))
-        case e: LLMEval if placed(e, order) => lay(e, Layout(bytes, follows = e.result.exprId != calls.head._1.result.exprId))
+        case e: LLMEval if placed(e, order) => lay(e, Layout(bytes, follows(e)))
       }
     }
   }

@@ -98,7 +98,8 @@ final class FieldSketch(val width: Int, val capacity: Int) {
   /** Distinct values of `set`, which has `values` of them, with another field.
     *
     * Each value of the set has at most as many of the field as the member that says most about it (1: it determines
-    * it); so many combinations, thrown at random over the rows, fill that many of them. At least as many as any pair. */
+    * it); so many combinations, thrown at random over the rows, fill that many of them. At least as many as any
+    * pair. */
   private def distinct(set: Seq[Int], values: Double, field: Int, total: Double): Double =
     if (set.isEmpty) singles(field).count.toDouble
     else if (pairs == 0) math.max(values, singles(field).count.toDouble)

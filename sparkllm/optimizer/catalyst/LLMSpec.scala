@@ -17,7 +17,7 @@ case class LLMSpec(
 
   def text: String = task.orElse(prompt).get
 
-  /** Positions of the fields that the instruction holds, in the order of their first use: they stand before all data. */
+  /** Positions of the fields that the instruction holds, in the order of their first use: they precede all data. */
   def instructionFields: Seq[Int] =
     prompt.toSeq.flatMap(Template.placeholders).map(fields.indexOf(_)).filter(_ >= 0)
 

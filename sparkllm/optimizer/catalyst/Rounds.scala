@@ -47,8 +47,8 @@ private object Rounds {
 
 /** Gives its rows to the Python function above in rounds, one each time the function is started.
   *
-  * Spark gives a Python function all the input that the socket holds before it looks at the first answer, and asks a call
-  * below for as much. Under a limit, a function that has only one round gets no more of it. */
+  * Spark gives a Python function all the input that the socket holds before it looks at the first answer, and asks a
+  * call below for as much. Under a limit, a function that has only one round gets no more of it. */
 case class RoundsExec(node: Long, first: Int, child: SparkPlan) extends UnaryExecNode {
   override def output: Seq[Attribute] = child.output
   override def outputPartitioning: Partitioning = child.outputPartitioning
@@ -65,7 +65,8 @@ private class RoundsRDD(rows: RDD[InternalRow], node: Long, first: Int) extends 
     Rounds.of(context, node, split)(new Rounds(firstParent[InternalRow].iterator(split, context), first)).next()
 }
 
-/** The rows of `python`, started as often as it takes: once, or with `inRounds` once for each round of a RoundsRDD below.
+/** The rows of `python`, started as often as it takes: once, or with `inRounds` once for each round of a RoundsRDD
+  * below.
   *
   * @param follows a call below asks about the same rows, and what it leaves in the KV cache is read soon after */
 private class AnswersRDD(python: RDD[InternalRow], node: Long, inRounds: Boolean, follows: Boolean)
@@ -76,8 +77,9 @@ private class AnswersRDD(python: RDD[InternalRow], node: Long, inRounds: Boolean
     TaskMark.put(context)
     def start(): Iterator[InternalRow] =
       SQLConf.withExistingConf(new PromptConf(context, follows))(firstParent[InternalRow].iterator(split, context))
-    if (inRounds) again(start(), () => start(), Rounds.of(context, node, split)(throw new IllegalStateException("no round")))
-    else start()
+    def rounds = Rounds.of(context, node, split)(throw new IllegalStateException("no round"))
+    // the first start makes the rounds
+    if (inRounds) { val first = start(); again(first, () => start(), rounds) } else start()
   }
 
   private def again(first: Iterator[InternalRow], start: () => Iterator[InternalRow], rounds: Rounds) =
