@@ -7,7 +7,7 @@ and off alternate; before each run the prefix cache is emptied and a batch of ot
 the r-th slice of --rows rows of the shuffled table.
 
     tweets        airline_tweets.csv, all columns
-    tweets by 5   five tweets a row, text only
+    tweets by 5   five tweets a row, text only; 585 rows a slice
     tweet texts   one tweet a row, text only: short, and the rule should leave it alone
     beer          beer.csv, all columns: numbers, half of them shared by sorted rows; the rule should leave it alone
 
@@ -69,8 +69,9 @@ def main() -> None:
     result |= {"cache_tokens": engine.info.cache_tokens, "block_size": engine.info.block_size, "pairs": []}
     for name in args.jobs:
         table = rows_of(Path(args.data), name, args.seed)
+        size = min(args.rows, len(table) // args.repeats)
         for repeat in range(args.repeats):
-            rows = table.iloc[repeat * args.rows : (repeat + 1) * args.rows]
+            rows = table.iloc[repeat * size : (repeat + 1) * size]
             modes = ("off", "on") if repeat % 2 == 0 else ("on", "off")
             result["pairs"].append(pair(spark, engine, name, rows, modes))
             write(result, args.json)  # after every pair: a run that is broken off has lost nothing
@@ -86,7 +87,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", default=os.environ.get("SPARKLLM_DATA", "."), help="folder of the tables")
     parser.add_argument("--jobs", nargs="+", default=list(JOBS), choices=list(JOBS))
     parser.add_argument("--model", default="demo", help="demo, or the folder of a model with random weights")
-    parser.add_argument("--rows", type=int, default=2000, help="rows of a slice")
+    parser.add_argument("--rows", type=int, default=2500, help="most rows of a slice")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="of the shuffle")
     parser.add_argument("--json", help="write every run to this file")
@@ -138,7 +139,8 @@ def ask(spark: SparkSession, rows: pd.DataFrame, columns: str) -> tuple[float, l
     """Seconds of `SELECT columns FROM rows`, and its rows."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/rows.parquet"
-        rows.to_parquet(path, index=False)
+        # plainly encoded, every slice is large enough for sparkllm to place its rows, as those of a real table are
+        rows.to_parquet(path, index=False, compression=None, use_dictionary=False)
         spark.read.parquet(path).createOrReplaceTempView("t")
         started = time.perf_counter()
         answers = spark.sql(f"SELECT {columns} FROM t").collect()

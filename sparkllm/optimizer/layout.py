@@ -119,13 +119,14 @@ def least_data(
     return cost / gain if gain > 0 else math.inf
 
 
-def window_rows(cache_tokens: int, tasks: int, prompt_tokens: float) -> int:
+def window_rows(cache_tokens: int, tasks: int, row_tokens: float) -> int:
     """Rows of a window, such that the next call reads a row's blocks before newer ones have taken their place.
 
-    Four windows lie between the two, in each of `tasks` tasks that share the cache. 0: not even single rows fit, and
+    Four windows lie between the two, in each of `tasks` tasks that share the cache; a row has `row_tokens`, its answer
+    included. 0: not even single rows fit, and
     the data does not survive.
 
-    >>> window_rows(cache_tokens=1_900_000, tasks=16, prompt_tokens=220), window_rows(8_000, 16, 220)
+    >>> window_rows(cache_tokens=1_900_000, tasks=16, row_tokens=220), window_rows(8_000, 16, 220)
     (134, 0)
     """
-    return int(cache_tokens / (_WINDOWS_BETWEEN * max(1, tasks) * max(1.0, prompt_tokens)))
+    return int(cache_tokens / (_WINDOWS_BETWEEN * max(1, tasks) * max(1.0, row_tokens)))

@@ -66,9 +66,9 @@ def _rows_that_stay(task: Task, engine: EngineClient, sample: pa.StructArray) ->
     """Rows of the largest window whose data is still in the KV cache when the query's next call asks about them."""
     if not task.call.data_first or not engine.info.cache_tokens:
         return task.config.max_window_rows
-    prompt_tokens = sample.nbytes / len(sample) / _BYTES_PER_TOKEN
+    row_tokens = sample.nbytes / len(sample) / _BYTES_PER_TOKEN + (0 if task.call.choices else task.config.max_tokens)
     # Every task of this host shares the engine, and there are no more of them than cores.
-    return max(1, window_rows(engine.info.cache_tokens, usable_cores(), prompt_tokens))
+    return max(1, window_rows(engine.info.cache_tokens, usable_cores(), row_tokens))
 
 
 def _answer(

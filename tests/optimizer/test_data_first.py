@@ -18,7 +18,7 @@ from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
 from sparkllm.optimizer.layout import least_data
-from sparkllm.spark_session import _scala_object, register
+from sparkllm.spark_session import _scala_object, last_reports, register
 
 ROWS = 2000
 
@@ -184,3 +184,16 @@ def test_the_plan_decides_by_the_cost_model(tables: SparkSession, shares: tuple[
     got = layout.leastData(sequence(list(instructions)), sequence(list(shares)), 80.0, 0.2)
     assert got.get() == pytest.approx(least_data(instructions, shares, 80.0, 0.2))
     assert layout.leastData(sequence([60.0]), sequence([1.0]), 80.0, 0.2).isEmpty()
+
+
+def test_the_spark_ui_tells_how_many_rows_were_laid_out_data_first(tables: SparkSession) -> None:
+    def shown(sql: str) -> str:
+        tables.sql(sql).collect()
+        query = json.loads(last_reports(tables, 1)[0])["query"]
+        store = tables._jsparkSession.sharedState().statusStore()
+        nodes, values = store.planGraph(query).allNodes(), store.executionMetrics(query)
+        node = next(n for n in map(nodes.apply, range(nodes.size())) if n.name() == "KeyedRows")
+        return str(values.get(node.metrics().apply(0).accumulatorId()).get())
+
+    assert shown(f"{TWO} long") == f"{ROWS:,}"
+    assert shown(f"{TWO} short") == "0"

@@ -102,6 +102,6 @@ def test_no_data_is_long_enough_for_a_call_that_hardly_any_row_reaches() -> None
 
 
 def test_a_window_holds_what_the_cache_keeps_for_all_tasks() -> None:
-    rows = window_rows(cache_tokens=400_000, tasks=4, prompt_tokens=250)
+    rows = window_rows(cache_tokens=400_000, tasks=4, row_tokens=250)
     assert rows * 4 * 250 * 4 <= 400_000 < (rows + 1) * 4 * 250 * 4
-    assert window_rows(cache_tokens=3_000, tasks=4, prompt_tokens=250) == 0
+    assert window_rows(cache_tokens=3_000, tasks=4, row_tokens=250) == 0
