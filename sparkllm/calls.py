@@ -35,6 +35,8 @@ class LLMCall:
         labels: the only answers allowed; empty for free text.
         model: path or id; None takes the session's.
         schema: the columns of a typed answer, as Spark's JSON of a STRUCT; None for plain text.
+        data_first: the data stands before the instruction; decided for all rows of a query, not part of the JSON.
+        follows: another call of the query has asked about the same fields of the same rows.
     """
 
     task: str | None
@@ -43,10 +45,12 @@ class LLMCall:
     labels: tuple[str, ...] = ()
     model: str | None = None
     schema: str | None = None
+    data_first: bool = False
+    follows: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> LLMCall:
-        """Read what the Catalyst extension wrote: {"task", "prompt", "fields", "labels", "model", "schema"}."""
+        """Read what LLMSpec.scala wrote: {"task", "prompt", "fields", "labels", "model", "schema", "data_first"}."""
         raw = json.loads(text)
         call = cls(
             task=raw.get("task"),
@@ -55,6 +59,7 @@ class LLMCall:
             labels=tuple(raw.get("labels") or ()),
             model=raw.get("model"),
             schema=raw.get("schema"),
+            follows=bool((raw.get("data_first") or {}).get("follows")),
         )
         if (call.task is None) == (call.prompt is None):
             raise CallError(f"a call has either a task or a prompt, got {text}")
@@ -69,12 +74,13 @@ class LLMCall:
 
     @property
     def instruction(self) -> str:
-        """The instruction given to the model: the user's prompt, or the task's with its labels filled in."""
+        """What the model is to do: the user's prompt, or the task's with its labels and the data's place filled in."""
         if self.task is None:
             return self.prompt or ""
         task = tasks()[self.task]
         key = "instruction" if self.choices == tuple(task["labels"]) else "instruction_for_labels"
-        return str(task[key]).replace("{labels}", _enumerate(self.choices))
+        place = "above" if self.data_first else "below"
+        return str(task[key]).replace("{place}", place).replace("{labels}", _enumerate(self.choices))
 
     @property
     def form(self) -> str:

@@ -73,6 +73,9 @@ class LLMConfig:
     optimizer_stop_at_limit: bool = _setting(True, "Under a LIMIT, ask for few rows first and for more when wanted.")
     optimizer_prune_unused: bool = _setting(True, "Drop calls whose answer nobody reads.")
     optimizer_co_locate: bool = _setting(True, "Bring rows that share a prefix into one task; ask equal prompts once.")
+    optimizer_data_first: bool = _setting(
+        True, "Several calls on the same fields: data before instruction where that saves 20 % of the prompt tokens."
+    )
     optimizer_dedup: bool = _setting(True, "Ask for equal prompts once.")
     optimizer_order_fields: bool = _setting(True, "Choose the field order that shares most prefix tokens.")
     optimizer_order_rows: bool = _setting(True, "Send prompts that share a prefix one after the other.")

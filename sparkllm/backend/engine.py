@@ -74,6 +74,7 @@ class EngineInfo:
         chat_prefix: text of the chat template before the user's message.
         chat_suffix: text after it, up to where the answer begins.
         vllm_version: version of vLLM that answers.
+        cache_tokens: tokens that the KV cache holds; 0 where that is not known.
     """
 
     model: str
@@ -84,6 +85,7 @@ class EngineInfo:
     chat_prefix: str
     chat_suffix: str
     vllm_version: str
+    cache_tokens: int = 0
 
     def to_json(self) -> str:
         """One JSON object, the inverse of `from_json`."""

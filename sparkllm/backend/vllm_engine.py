@@ -192,6 +192,7 @@ def _info(llm: Any, spec: EngineSpec, tokenizer_json: str, prefix: str, suffix: 
         chat_prefix=prefix,
         chat_suffix=suffix,
         vllm_version=vllm.__version__,
+        cache_tokens=(config.cache_config.num_gpu_blocks or 0) * config.cache_config.block_size,
     )
 
 

@@ -6,5 +6,6 @@ Rules run in this order; each can be switched off with `spark.sparkllm.optimizer
 2. `order_fields`  before the rows: rows are sorted by the fields in this order
 3. `order_rows`    last
 
+`layout` is the cost model by which the Catalyst side puts the data before the instruction where several calls share it.
 `catalyst/` holds the rules that run inside Spark's own optimizer, `jar` compiles them.
 """

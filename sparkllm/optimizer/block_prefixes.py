@@ -26,13 +26,16 @@ class BlockPrefixes:
         self._block_size = block_size
         self._seen: set[int] = set()
 
-    def add(self, token_ids: np.ndarray) -> int:
-        """Tokens of this prompt (int32 [tokens]) that earlier ones left in the cache; then it is there itself."""
+    def add(self, token_ids: np.ndarray, sent: int = 0) -> int:
+        """Tokens of this prompt (int32 [tokens]) that earlier ones left in the cache; then it is there itself.
+
+        Its first `sent` tokens are known to have been sent before, by somebody else.
+        """
         size, served, chain = self._block_size, 0, 0
         hitting = True
         for end in range(size, len(token_ids) + 1, size):
             chain = hash((chain, token_ids[end - size : end].tobytes()))
-            hitting = hitting and chain in self._seen
+            hitting = hitting and (end <= sent or chain in self._seen)
             if hitting and end < len(token_ids):
                 served = end
             if len(self._seen) < _MOST_BLOCKS:

@@ -16,6 +16,8 @@ from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
 from sparkllm.backend.client import EngineClient, connect
+from sparkllm.backend.cores import usable_cores
+from sparkllm.optimizer.layout import window_rows
 from sparkllm.udf.evaluation import COUNTS, RESULT, Evaluation, Window
 from sparkllm.udf.reader import Reader, ReaderGone
 from sparkllm.udf.task import Task
@@ -28,6 +30,7 @@ RESULT_TYPE = StructType(
     + [StructField(name, IntegerType()) for name in COUNTS]
 )
 _UNDER_WAY = 2
+_BYTES_PER_TOKEN = 3  # rather few: English text has four or five
 
 Batches = Iterator[tuple[pa.Array, ...]]
 
@@ -55,7 +58,17 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
     rows = (batch[1] for batch in chain([first], filled))
     engine = connect(task.config, task.call.model, task.application)
     with engine.hold():  # a source that is slow to give the next window must not let the engine look idle
-        yield from _answer(windows(rows, task.config.window_rows, task.config.max_window_rows), task, engine, first[1])
+        most = min(task.config.max_window_rows, _rows_that_stay(task, engine, first[1]))
+        yield from _answer(windows(rows, min(task.config.window_rows, most), most), task, engine, first[1])
+
+
+def _rows_that_stay(task: Task, engine: EngineClient, sample: pa.StructArray) -> int:
+    """Rows of the largest window whose data is still in the KV cache when the query's next call asks about them."""
+    if not task.call.data_first or not engine.info.cache_tokens:
+        return task.config.max_window_rows
+    row_tokens = sample.nbytes / len(sample) / _BYTES_PER_TOKEN + (0 if task.call.choices else task.config.max_tokens)
+    # Every task of this host shares the engine, and there are no more of them than cores.
+    return max(1, window_rows(engine.info.cache_tokens, usable_cores(), row_tokens))
 
 
 def _answer(

@@ -21,7 +21,7 @@ from sparkllm.optimizer.encode import NULL, Encoded, encode
 from sparkllm.optimizer.order_fields import order_fields
 from sparkllm.optimizer.order_rows import order_rows
 from sparkllm.udf.prefix_counts import PrefixCounter, PrefixCounts
-from sparkllm.udf.prompt import Template, render, static_text
+from sparkllm.udf.prompt import Template, closing_text, render, static_text
 from sparkllm.udf.task import Task
 from sparkllm.udf.tokens import ChatTokenizer, token_array
 
@@ -102,8 +102,9 @@ class Evaluation:
         self._dedup = config.optimizer_dedup and config.temperature == 0
         self._order = self._agree_on_field_order(_encode(self.sample.slice(0, _SAMPLE_ROWS), self.call))
         self._said: set[str] = set()
-        static = self._tokenizer.opening(static_text(self.call))
-        self._prefix_counter = PrefixCounter(static, info.block_size)
+        static, closing = self._tokenizer.opening(static_text(self.call)), closing_text(self.call)
+        ends = len(self._tokenizer.closing(closing)) if closing else 0
+        self._prefix_counter = PrefixCounter(static, info.block_size, ends)
 
     def _agree_on_field_order(self, sample: Encoded) -> tuple[int, ...]:
         """The plan's, or else the first task of the query decides for all: equal rows give equal prompts."""

@@ -43,9 +43,16 @@ class PrefixCounts:
 class PrefixCounter:
     """Follows the prompts of one task in the order they are sent."""
 
-    def __init__(self, opening: list[int], block_size: int) -> None:
-        """`opening`: token ids of the chat frame and the instruction, as far as no field comes in."""
+    def __init__(self, opening: list[int], block_size: int, closing: int = 0) -> None:
+        """Nothing has been sent yet.
+
+        Args:
+            opening: token ids of the chat frame and the instruction, as far as no field comes in.
+            block_size: tokens of a cache block.
+            closing: where another call sends the same prompts before, but for their end: tokens of that end; else 0.
+        """
         self._opening = np.array(opening, dtype=np.int32)
+        self._closing = closing
         self._prefixes = BlockPrefixes(block_size)
 
     def add(self, prompts: pa.ListArray) -> PrefixCounts:
@@ -53,7 +60,11 @@ class PrefixCounter:
         ids, ends = prompts.values.to_numpy(), prompts.offsets.to_numpy()
         each = [ids[begin:end] for begin, end in pairwise(ends)]
         static = np.array([self._shared(prompt) for prompt in each], dtype=np.int32)
-        return PrefixCounts(static, np.array([self._prefixes.add(prompt) for prompt in each], dtype=np.int32))
+        predicted = [self._prefixes.add(prompt, self._sent(prompt)) for prompt in each]
+        return PrefixCounts(static, np.array(predicted, dtype=np.int32))
+
+    def _sent(self, prompt: np.ndarray) -> int:
+        return max(0, len(prompt) - self._closing) if self._closing else 0
 
     def _shared(self, prompt: np.ndarray) -> int:
         """The last tokens of the instruction may have merged with the data's first."""

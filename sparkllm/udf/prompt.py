@@ -5,6 +5,7 @@
     {"product": "Kettle", "review": "Boils fast"}
 
 Fields named in the instruction as `{product}` are put there and not repeated in the data. A null field is left out.
+A call with `data_first` has the two parts the other way round.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from sparkllm.calls import LLMCall
 from sparkllm.optimizer.encode import NULL, Encoded
 
-__all__ = ["Template", "render", "static_text"]
+__all__ = ["Template", "closing_text", "render", "static_text"]
 
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 # `{{name}}` stands for the text {name}; every other brace is plain text, as in JSON. Template.scala knows the same.
@@ -82,10 +83,8 @@ def render(call: LLMCall, table: Encoded, order: tuple[int, ...]) -> list[str]:
     template = Template.of(call)
     data = [column for column in order if column not in template.columns]
     cells = {column: _cells(call.fields[column], table.values[column]) for column in data}
-    return [
-        f"{head}\n\n{{{body}}}" if (body := _body(row, data, cells)) else head
-        for head, row in zip(_heads(template, table), table.codes, strict=True)
-    ]
+    bodies = (_body(row, data, cells) for row in table.codes)
+    return [_both(head, body, call.data_first) for head, body in zip(_heads(template, table), bodies, strict=True)]
 
 
 def static_text(call: LLMCall) -> str:
@@ -95,9 +94,26 @@ def static_text(call: LLMCall) -> str:
     ('Is ', 'Is it?\\n\\n{')
     """
     template = Template.of(call)
+    if call.data_first:
+        return "{"
     if template.columns or not call.fields:
         return template.texts[0]
     return f"{template.texts[0]}\n\n{{"
+
+
+def closing_text(call: LLMCall) -> str:
+    """What every prompt of a call that follows another on the same rows ends with: what that one has not sent before.
+
+    >>> closing_text(LLMCall(None, "Is it good?", ("review",), data_first=True, follows=True))
+    'Is it good?'
+    """
+    return Template.of(call).texts[-1] if call.data_first and call.follows else ""
+
+
+def _both(instruction: str, body: str, data_first: bool) -> str:
+    if not body:
+        return instruction
+    return f"{{{body}}}\n\n{instruction}" if data_first else f"{instruction}\n\n{{{body}}}"
 
 
 def _cells(name: str, values: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark import TaskContext
 
@@ -13,6 +13,7 @@ from sparkllm.config import LLMConfig
 __all__ = ["Task"]
 
 _EXECUTION = "spark.sql.execution.id"
+_DATA_FIRST = "data first"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Task:
     def from_request(cls, text: str, field_order: str = "") -> Task:
         """Read what the Catalyst extension wrote: {"call": {...}, "conf": {...}, "application": "...", "mark": "..."}.
 
+        `field_order` is what stands beside every row: "2,0,1", or "2,0,1;data first" (Placement.scala).
+
         Settings travel with the plan, not as Spark's local properties: those are missing in `df.rdd` and its like.
 
         Raises:
@@ -46,11 +49,13 @@ class Task:
         """
         request = json.loads(text)
         context = TaskContext.get()
+        order, _, layout = field_order.partition(";")
+        call = LLMCall.from_json(json.dumps(request["call"]))
         return cls(
-            call=LLMCall.from_json(json.dumps(request["call"])),
+            call=replace(call, data_first=layout == _DATA_FIRST),
             config=LLMConfig.from_spark(request["conf"]),
             application=request["application"],
             query=(context.getLocalProperty(_EXECUTION) if context else None) or "",
-            field_order=tuple(map(int, field_order.split(","))) if field_order else (),
+            field_order=tuple(map(int, order.split(","))) if order else (),
             mark=request.get("mark"),
         )

@@ -39,7 +39,14 @@ class ChatTokenizer:
 
     def opening(self, text: str) -> list[int]:
         """Token ids of the frame's first half and the text that every prompt begins with."""
-        return self._head + list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return self._head + self._ids(text)
+
+    def closing(self, text: str) -> list[int]:
+        """Token ids of the text that every prompt ends with and the frame's second half."""
+        return self._ids(text) + self._tail
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
 
 def token_array(ids: list[list[int]]) -> pa.ListArray:

@@ -21,11 +21,30 @@ ROWS = 20_000
 Counted = tuple[list[Any], int]
 
 
-def asking(folder: Path, never: int = 0) -> Any:  # noqa: C901 (its classes travel with it)
-    """An `__llm_eval` whose engine keeps in `folder` what it is asked, and answers no window from the `never`th on.
+def asking(folder: Path, never: int = 0) -> Any:
+    """An `__llm_eval` whose engine keeps in `folder` what it is asked, and answers no window from the `never`th on."""
+    from sparkllm.udf.arrow import RESULT_TYPE
 
-    Its classes are nested so that Spark sends them to the workers by value.
-    """
+    engine = engine_class(submission_class(folder, never))
+
+    @arrow_udf(RESULT_TYPE)  # type: ignore[call-overload]
+    def llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
+        from sparkllm.udf import arrow
+
+        real, arrow.connect = arrow.connect, lambda *_: engine()
+        try:
+            yield from arrow._llm_eval(batches)
+        finally:
+            arrow.connect = real
+
+    return llm_eval
+
+
+# Classes that are made inside a function travel to the workers by value.
+
+
+def submission_class(folder: Path, never: int) -> Any:
+    """Requests under way: `yes` to one prompt in ten."""
 
     class Submission:
         def __init__(self, ids: pa.ListArray) -> None:
@@ -50,6 +69,12 @@ def asking(folder: Path, never: int = 0) -> Any:  # noqa: C901 (its classes trav
             names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated"]
             return pa.RecordBatch.from_arrays(columns, names=names)
 
+    return Submission
+
+
+def engine_class(submission: Any) -> Any:
+    """An engine with the demo model's tokenizer, whose answers are `submission`'s."""
+
     class Engine:
         def __init__(self) -> None:
             from importlib import resources
@@ -72,22 +97,10 @@ def asking(folder: Path, never: int = 0) -> Any:  # noqa: C901 (its classes trav
         def take_started_seconds(self) -> float:
             return 0.0
 
-        def submit(self, ids: pa.ListArray, sampling: object, query: str) -> Submission:
-            return Submission(ids)
+        def submit(self, ids: pa.ListArray, sampling: object, query: str) -> Any:
+            return submission(ids)
 
-    from sparkllm.udf.arrow import RESULT_TYPE
-
-    @arrow_udf(RESULT_TYPE)  # type: ignore[call-overload]
-    def llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
-        from sparkllm.udf import arrow
-
-        real, arrow.connect = arrow.connect, lambda *_: Engine()  # type: ignore[assignment]
-        try:
-            yield from arrow._llm_eval(batches)
-        finally:
-            arrow.connect = real
-
-    return llm_eval
+    return Engine
 
 
 @pytest.fixture

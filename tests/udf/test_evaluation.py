@@ -10,13 +10,15 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
+from tokenizers import Tokenizer
 
+from sparkllm.backend.cores import usable_cores
 from sparkllm.backend.engine import Sampling
 from sparkllm.errors import ConfigError, RowError
 from sparkllm.udf import arrow
 from sparkllm.udf.evaluation import RESULT
 
-Batches = Iterator[tuple[pa.Array, pa.StructArray]]
+Batches = Iterator[tuple[pa.Array, ...]]
 
 CLASSIFY = '{"task": "classify", "prompt": null, "fields": ["review"], "labels": null, "model": null}'
 FREE = '{"task": null, "prompt": "Is it good?", "fields": ["a", "b"], "labels": null, "model": null}'
@@ -87,6 +89,12 @@ def batches(call: str, *columns: list, size: int = 1000, **settings: object) -> 
     for start in range(0, len(whole), size):
         part = whole.slice(start, size)
         yield pa.array([request] * len(part)), part
+
+
+def laid_out(source: Batches, beside: str) -> Batches:
+    """The same rows with what a plan that has placed them puts beside each."""
+    for requests, rows in source:
+        yield requests, rows, pa.array([beside] * len(rows))
 
 
 @pytest.fixture
@@ -198,6 +206,45 @@ def test_all_tasks_of_a_query_use_the_field_order_of_the_first(engine: Engine) -
     run(batches(FREE, ["1", "2", "3"], ["long long long"] * 3))
     run(batches(FREE, ["long long long"] * 3, ["1", "2", "3"]))
     assert list(engine.agreed.values()) == ["1,0"]
+
+
+def texts(engine: Engine) -> list[str]:
+    """What the engine was asked, as text."""
+    tokenizer = Tokenizer.from_str(engine.info.tokenizer_json)
+    return [tokenizer.decode(ids) for ids in engine.asked]
+
+
+def test_the_layout_that_stands_beside_the_rows_is_that_of_the_prompts(engine: Engine) -> None:
+    engine.info.cache_tokens = 0
+    run(laid_out(batches(FREE, ["1"], ["2"]), "1,0"))
+    run(laid_out(batches(FREE, ["1"], ["2"]), "1,0;data first"))
+    assert texts(engine) == ['Is it good?\n\n{"b": "2", "a": "1"}', '{"b": "2", "a": "1"}\n\nIs it good?']
+
+
+def test_windows_are_no_larger_than_the_cache_can_keep_for_the_next_call(engine: Engine) -> None:
+    engine.info.cache_tokens = 4 * usable_cores() * 10 * 100  # ten rows of 100 tokens, answers included
+    columns = ["x" * 300 + str(i) for i in range(60)], ["y"] * 60
+    for beside, first_window in (("0,1;data first", range(5, 11)), ("0,1", range(60, 61))):
+        engine.asked, sizes = [], []
+        for answers in arrow.evaluate(laid_out(batches(FREE, *columns, maxTokens=1), beside)):
+            sizes.append(len(answers))
+        assert sizes[0] in first_window
+        assert sum(sizes) == 60
+
+
+FOLLOWS = json.dumps(json.loads(FREE) | {"data_first": {"from_bytes": 100, "follows": True}})
+
+
+def test_what_an_earlier_call_has_sent_is_predicted_to_be_cached(engine: Engine) -> None:
+    engine.info.cache_tokens = 0
+    columns = [f"{i} different words in every row of this table" for i in range(3)], ["x"] * 3
+    first, second = (
+        [row["predicted_tokens"] for row in run(laid_out(batches(call, *columns), "0,1;data first"))]
+        for call in (FREE, FOLLOWS)
+    )
+    assert first == [0, 0, 0]
+    assert min(second) >= 16
+    assert all(tokens % 16 == 0 for tokens in second)
 
 
 def test_no_rows_need_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:

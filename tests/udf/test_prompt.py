@@ -1,13 +1,14 @@
 """What the model is shown."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
 from sparkllm.calls import LLMCall
 from sparkllm.optimizer.encode import encode
-from sparkllm.udf.prompt import Template, render
+from sparkllm.udf.prompt import Template, render, static_text
 
 
 def prompt(call: LLMCall, *values: str | None, order: tuple[int, ...] | None = None) -> str:
@@ -33,6 +34,25 @@ ODD_TEXTS = ['say "hi"', "two\nlines", "tab\t\\ backslash", "日本語 🍺 é",
 @pytest.mark.parametrize("value", ODD_TEXTS)
 def test_any_text_survives_as_json(value: str) -> None:
     assert data(prompt(LLMCall("classify", None, ("review",)), value)) == {"review": value}
+
+
+def test_data_first_puts_the_same_parts_the_other_way_round() -> None:
+    call = LLMCall(None, "Is it?", ("a", "b"), data_first=True)
+    assert prompt(call, "1", "2", order=(1, 0)) == '{"b": "2", "a": "1"}\n\nIs it?'
+    assert static_text(call) == "{"
+
+
+def test_a_task_says_where_its_data_are() -> None:
+    call = LLMCall("classify", None, ("review",))
+    assert "the data below" in prompt(call, "x")
+    assert "the data above" in prompt(replace(call, data_first=True), "x")
+
+
+def test_a_schema_stays_beside_its_instruction() -> None:
+    column = {"name": "a", "type": "string", "nullable": False, "metadata": {}}
+    schema = json.dumps({"type": "struct", "fields": [column]})
+    text = prompt(LLMCall(None, "Who?", ("b",), schema=schema, data_first=True), "x")
+    assert text == '{"b": "x"}\n\nWho?\n\nAnswer with one JSON object: {"a": string}'
 
 
 def test_fields_follow_the_chosen_order() -> None:

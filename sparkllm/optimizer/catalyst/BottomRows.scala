@@ -7,8 +7,9 @@ import scala.jdk.CollectionConverters._
 
 import org.apache.spark.unsafe.types.UTF8String
 
-/** The `capacity` different rows with the smallest hashes: a uniform sample of the distinct rows, whatever their order and
-  * however often each comes. Of a row it keeps the first `FieldSketch.cut` bytes of each field and the full lengths. */
+/** The `capacity` different rows with the smallest hashes: a uniform sample of the distinct rows, whatever their order
+  * and however often each comes. Of a row it keeps the first `FieldSketch.cut` bytes of each field and the full
+  * lengths. */
 final class BottomRows(capacity: Int) {
   private case class Row(fields: Array[UTF8String], lengths: Array[Int])
   private val rows = new TreeMap[Long, Row]()
@@ -62,7 +63,12 @@ final class BottomRows(capacity: Int) {
     val hash = in.readLong()
     val fields = Array.fill(width) {
       val length = in.readInt()
-      if (length < 0) (null, 0) else { val b = new Array[Byte](in.readShort()); in.readFully(b); (UTF8String.fromBytes(b), length) }
+      if (length < 0) (null, 0)
+      else {
+        val b = new Array[Byte](in.readShort())
+        in.readFully(b)
+        (UTF8String.fromBytes(b), length)
+      }
     }
     rows.put(hash, Row(fields.map(_._1), fields.map(_._2)))
   }

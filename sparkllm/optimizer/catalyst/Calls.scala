@@ -13,7 +13,7 @@ object Calls {
 
   def in(e: Expression): Boolean = e.exists { case c: LLMCall => extractable(c); case _ => false }
 
-  /** As Spark has it, but for the calls in subqueries: they are asked once, wherever the subquery's condition stands. */
+  /** As Spark has it, but for the calls in subqueries: they are asked once, wherever the condition stands. */
   def deterministic(e: Expression): Boolean = e match {
     case s: SubqueryExpression => s.children.forall(deterministic) && s.plan.collect {
       case p if !p.isInstanceOf[LLMEval] => p.expressions

@@ -9,9 +9,11 @@ object CheckCalls extends (LogicalPlan => Unit) {
   override def apply(plan: LogicalPlan): Unit = Calls.operators(plan).foreach { p =>
     def calls = p.expressions.flatMap(_.collect { case c: LLMCall => c })
     if (p.isStreaming) throw new CallError(
-      s"${calls.head.sql} is in a streaming query, which sparkllm does not evaluate; use foreachBatch and call it there")
+      s"${calls.head.sql} is in a streaming query, which sparkllm does not evaluate; use foreachBatch and call it " +
+        "there")
     calls.find(_.exists(_.isInstanceOf[NamedLambdaVariable])).foreach(c => throw new CallError(
-      s"${c.sql} is inside a lambda function, where no call can be evaluated; explode the array and call it on each row"))
+      s"${c.sql} is inside a lambda function, where no call can be evaluated; explode the array and call it on each " +
+        "row"))
     p match {
       case j: Join if j.joinType != Inner && j.joinType != Cross => j.condition.foreach { condition =>
         twoSided(condition, j).headOption.foreach(c => throw outerJoin(c, j))
@@ -38,8 +40,8 @@ object CheckCalls extends (LogicalPlan => Unit) {
 
   private def outerJoin(c: LLMCall, j: Join): CallError = j.joinType match {
     case LeftExistence(_) => new CallError(
-      s"${c.sql} reads columns of both a query and its EXISTS or IN subquery (or a SEMI or ANTI JOIN), which cannot be " +
-        "evaluated: join the two tables, call it in the WHERE after the join, and take DISTINCT rows")
+      s"${c.sql} reads columns of both a query and its EXISTS or IN subquery (or a SEMI or ANTI JOIN), which cannot " +
+        "be evaluated: join the two tables, call it in the WHERE after the join, and take DISTINCT rows")
     case _ => new CallError(
       s"${c.sql} reads columns of both sides in the condition of a ${j.joinType.sql} JOIN; only an INNER JOIN (or a " +
         "WHERE after the join) can evaluate it: join on the other conditions first and call it on the joined rows")

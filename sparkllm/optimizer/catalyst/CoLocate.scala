@@ -14,8 +14,8 @@ import org.apache.spark.sql.internal.SQLConf
   * KeyedRows reads its rows twice, once to choose the field order and the ranges. No job runs while the query is
   * optimized. A child that is dear to run, or must not run twice, writes an exchange first.
   *
-  * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, and a call over the
-  * fields of a call below it, whose rows are in place. */
+  * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, and a call over
+  * the fields of a call below it, whose rows are in place. */
 case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan =
     if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("coLocate")) plan else rewrite(plan, limited = false)
@@ -38,7 +38,8 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
 
   private def byStatistics(e: LLMEval, rows: LogicalPlan, slots: Int): LogicalPlan = {
     val fields = LLMStrategy.texts(e.call, e.guard)
-    val statistics = FieldStatistics(e.call.spec.fields, e.call.spec.instructionFields, !Setting.on("orderFields"), slots)
+    val spec = e.call.spec
+    val statistics = FieldStatistics(spec.fields, spec.instructionFields, !Setting.on("orderFields"), slots)
     val columns = KeyColumns.fresh()
     val keyed = KeyedRows(fields, statistics, columns, rows)
     val placed = RepartitionByExpression(Seq(DirectShufflePartitionID(columns.slot)), keyed, Some(slots))
@@ -86,7 +87,8 @@ object CoLocate {
   /** Its rows come in an order that the query asked for, and that nothing above would bring back. */
   def sorted(plan: LogicalPlan): Boolean = plan match {
     case s: Sort => s.global
-    case _: LLMEval | _: Filter | _: Project | _: GlobalLimit | _: LocalLimit | _: Offset => plan.children.exists(sorted)
+    case _: LLMEval | _: Filter | _: Project | _: GlobalLimit | _: LocalLimit | _: Offset =>
+      plan.children.exists(sorted)
     case _ => false
   }
 

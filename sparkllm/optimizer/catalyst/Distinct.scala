@@ -2,8 +2,8 @@ package sparkllm.catalyst
 
 import java.io.{DataInputStream, DataOutputStream}
 
-/** Counts different 64-bit hashes in 2^p bytes, with a standard error of 1.04 / sqrt(2^p): HyperLogLog (Flajolet et al.,
-  * 2007), and linear counting where few of its registers are set. */
+/** Counts different 64-bit hashes in 2^p bytes, with a standard error of 1.04 / sqrt(2^p): HyperLogLog (Flajolet et
+  * al., 2007), and linear counting where few of its registers are set. */
 final class Distinct(p: Int) {
   private val registers = new Array[Byte](1 << p)
 

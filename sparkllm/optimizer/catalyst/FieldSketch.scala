@@ -16,7 +16,7 @@ import org.apache.spark.unsafe.types.UTF8String
   * @param capacity most rows of the sample */
 final class FieldSketch(val width: Int, val capacity: Int) {
   private val pairs = if (width <= FieldSketch.mostPaired) width * (width - 1) / 2 else 0
-  private val bytes = new Array[Long](width)
+  private val bytes, filled = new Array[Long](width)
   private val singles = Array.fill(width)(new Distinct(12))
   private val doubles = Array.fill(pairs)(new Distinct(10))
   private val whole = new Distinct(12)
@@ -31,7 +31,7 @@ final class FieldSketch(val width: Int, val capacity: Int) {
     whole.add(row)
     var i, pair = 0
     while (i < width) {
-      if (fields(i) != null) bytes(i) += fields(i).numBytes
+      if (fields(i) != null) { bytes(i) += fields(i).numBytes; filled(i) += 1 }
       singles(i).add(hashes(i))
       if (pairs > 0) {
         var j = i + 1
@@ -44,7 +44,7 @@ final class FieldSketch(val width: Int, val capacity: Int) {
 
   def merge(other: FieldSketch): FieldSketch = {
     rows += other.rows
-    for (i <- 0 until width) bytes(i) += other.bytes(i)
+    for (i <- 0 until width) { bytes(i) += other.bytes(i); filled(i) += other.filled(i) }
     singles.zip(other.singles).foreach { case (a, b) => a.merge(b) }
     doubles.zip(other.doubles).foreach { case (a, b) => a.merge(b) }
     whole.merge(other.whole)
@@ -52,24 +52,35 @@ final class FieldSketch(val width: Int, val capacity: Int) {
     this
   }
 
-  /** The field order and the ranges.
-    *
-    * @param names rendered before each field, as in `"name": value`
-    * @param first fields that stand in front, those of the instruction
-    * @param parts most ranges */
-  def placement(names: Seq[String], first: Seq[Int], keep: Boolean, parts: Int): Placement = {
-    val order = if (keep) (0 until width).toArray else fieldOrder(names, first)
-    val useful = math.min(parts.toLong, whole.count / FieldSketch.fewestRows).toInt
-    Placement(order, sample.boundaries(order, names, math.max(1, useful)), rows, whole.count)
+  /** The field order, the ranges and the layout. */
+  def placement(wanted: FieldStatistics): Placement = {
+    val names = wanted.names
+    val order = if (wanted.keep) (0 until width).toArray else fieldOrder(names, wanted.first)
+    val useful = math.min(wanted.parts.toLong, whole.count / FieldSketch.fewestRows).toInt
+    val ranges = sample.boundaries(order, names, math.max(1, useful))
+    Placement(order, ranges, rows, whole.count, wanted.dataFirst.exists(_ <= unshared(names, order)))
   }
+
+  /** Bytes of a distinct row behind those that it shares with the row before it, in this order: what is computed. */
+  private def unshared(names: Seq[String], order: Array[Int]): Double = {
+    val total = math.max(1.0, whole.count.toDouble)
+    var values = 1.0
+    order.indices.map { n =>
+      values = distinct(order.take(n).toSeq, values, order(n), total)
+      length(names, order(n)) * math.min(1, values / total)
+    }.sum
+  }
+
+  /** Mean bytes of a field as it is rendered, `"name": "value", ` or nothing. */
+  private def length(names: Seq[String], i: Int): Double =
+    if (rows == 0) 0 else (bytes(i) + filled(i) * (names(i).length + 6.0)) / rows
 
   /** Greedy: next is the field that shares most bytes behind those chosen, average length x (distinct rows - distinct
     * values of the set). */
   private def fieldOrder(names: Seq[String], first: Seq[Int]): Array[Int] = {
     val total = whole.count.toDouble
-    def length(i: Int): Double = if (rows == 0) 0 else bytes(i).toDouble / rows + names(i).length + 6
     // within the sketches' error every row is different
-    def saved(i: Int, values: Double): Double = if (values > 0.95 * total) 0 else length(i) * (total - values)
+    def saved(i: Int, values: Double): Double = if (values > 0.95 * total) 0 else length(names, i) * (total - values)
     val chosen = scala.collection.mutable.ArrayBuffer[Int]()
     var values = 1.0
     def append(i: Int): Unit = { values = distinct(chosen.toSeq, values, i, total); chosen += i }
@@ -87,7 +98,8 @@ final class FieldSketch(val width: Int, val capacity: Int) {
   /** Distinct values of `set`, which has `values` of them, with another field.
     *
     * Each value of the set has at most as many of the field as the member that says most about it (1: it determines
-    * it); so many combinations, thrown at random over the rows, fill that many of them. At least as many as any pair. */
+    * it); so many combinations, thrown at random over the rows, fill that many of them. At least as many as any
+    * pair. */
   private def distinct(set: Seq[Int], values: Double, field: Int, total: Double): Double =
     if (set.isEmpty) singles(field).count.toDouble
     else if (pairs == 0) math.max(values, singles(field).count.toDouble)
@@ -108,7 +120,7 @@ final class FieldSketch(val width: Int, val capacity: Int) {
     out.writeInt(width)
     out.writeInt(capacity)
     out.writeLong(rows)
-    bytes.foreach(out.writeLong)
+    (bytes ++ filled).foreach(out.writeLong)
     (singles ++ doubles :+ whole).foreach(_.write(out))
     sample.write(out)
     out.flush()
@@ -117,7 +129,7 @@ final class FieldSketch(val width: Int, val capacity: Int) {
 
   private def read(in: DataInputStream): FieldSketch = {
     rows = in.readLong()
-    bytes.indices.foreach(i => bytes(i) = in.readLong())
+    Seq(bytes, filled).foreach(counts => counts.indices.foreach(i => counts(i) = in.readLong()))
     (singles ++ doubles :+ whole).foreach(_.read(in))
     sample.read(in, width)
     this

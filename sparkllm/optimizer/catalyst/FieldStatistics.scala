@@ -8,8 +8,10 @@ import org.apache.spark.unsafe.types.UTF8String
   * @param names of the fields
   * @param first fields that stand in front of all others, those of the instruction
   * @param keep the query's own field order stays
-  * @param parts most ranges */
-case class FieldStatistics(names: Seq[String], first: Seq[Int], keep: Boolean, parts: Int) {
+  * @param parts most ranges
+  * @param dataFirst bytes of a row that no row before it shares, from which the data stands before the instruction */
+case class FieldStatistics(
+    names: Seq[String], first: Seq[Int], keep: Boolean, parts: Int, dataFirst: Option[Int] = None) {
   private def empty: FieldSketch =
     new FieldSketch(names.size, math.min(FieldStatistics.sampledPerPart * parts, FieldStatistics.mostSampled))
 
@@ -22,7 +24,7 @@ case class FieldStatistics(names: Seq[String], first: Seq[Int], keep: Boolean, p
       Iterator(sketch.serialize())
     }
     FieldSketch.deserialize(sketches.treeAggregate(start)(FieldStatistics.merge, FieldStatistics.merge))
-      .placement(names, first, keep, parts)
+      .placement(this)
   }
 }
 

@@ -10,8 +10,8 @@ case class Occurrence(call: LLMCall, guard: Option[Expression])
   *
   * `CASE WHEN p THEN llm(a) ELSE llm(b) END` -> llm(a) where p is true, llm(b) where it is not; the same for IF and
   * COALESCE. In a chain of ANDs or ORs, whose sides Spark may evaluate in any order, those without a call come first:
-  * `llm(a) = 'x' OR p` -> llm(a) where p is not true. A guard is never NULL. A condition that cannot be evaluated twice or
-  * below the operator (random, a subquery, an aggregate) guards nothing. */
+  * `llm(a) = 'x' OR p` -> llm(a) where p is not true. A guard is never NULL. A condition that cannot be evaluated twice
+  * or below the operator (random, a subquery, an aggregate) guards nothing. */
 object Guards extends PredicateHelper {
   def occurrences(e: Expression): Seq[Occurrence] = walk(e, None)
 
@@ -33,7 +33,8 @@ object Guards extends PredicateHelper {
   }
 
   /** Each side is read only where those before it leave the result `open`. */
-  private def chain(sides: Seq[Expression], guard: Option[Expression], open: Expression => Expression): Seq[Occurrence] = {
+  private def chain(
+      sides: Seq[Expression], guard: Option[Expression], open: Expression => Expression): Seq[Occurrence] = {
     val (asking, plain) = sides.partition(_.exists(_.isInstanceOf[LLMCall]))
     (plain ++ asking).foldLeft((Seq.empty[Occurrence], guard)) { case ((seen, g), side) =>
       (seen ++ walk(side, g), and(g, open(side)))

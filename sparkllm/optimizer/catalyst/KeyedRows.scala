@@ -6,6 +6,7 @@ import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, UnaryNode}
 import org.apache.spark.sql.catalyst.plans.physical.Partitioning
 import org.apache.spark.sql.execution.{SparkPlan, UnaryExecNode}
+import org.apache.spark.sql.execution.metric.{SQLMetric, SQLMetrics}
 import org.apache.spark.sql.types.{BinaryType, IntegerType, StringType}
 import org.apache.spark.unsafe.types.UTF8String
 
@@ -31,8 +32,8 @@ case class KeyedRows(fields: Seq[Expression], statistics: FieldStatistics, colum
   override protected def withNewChildInternal(newChild: LogicalPlan): KeyedRows = copy(child = newChild)
 }
 
-/** Both passes read the one RDD of the child, as Spark's range partitioning does: where that is an exchange, what is below
-  * runs once. (A subquery for the first pass would be a copy of the child, and adaptive execution may plan a copy
+/** Both passes read the one RDD of the child, as Spark's range partitioning does: where that is an exchange, what is
+  * below runs once. (A subquery for the first pass would be a copy of the child, and adaptive execution may plan a copy
   * otherwise and share nothing.) */
 case class KeyedRowsExec(
     fields: Seq[Expression], statistics: FieldStatistics, columns: KeyColumns, child: SparkPlan) extends UnaryExecNode {
@@ -41,13 +42,18 @@ case class KeyedRowsExec(
   override def outputPartitioning: Partitioning = child.outputPartitioning
   override def outputOrdering: Seq[SortOrder] = child.outputOrdering
 
+  override lazy val metrics: Map[String, SQLMetric] =
+    Map("dataFirst" -> SQLMetrics.createMetric(sparkContext, "rows with the data before the instruction"))
+
   override protected def doExecute(): RDD[InternalRow] = {
-    val (texts, input, rows) = (fields, child.output, child.execute())
-    val bytes = statistics.placement(rows.mapPartitions { in =>
+    val (texts, input, rows, dataFirst) = (fields, child.output, child.execute(), longMetric("dataFirst"))
+    val placement = statistics.placement(rows.mapPartitions { in =>
       val evaluate = UnsafeProjection.create(texts, input)
       in.map(row => KeyedRowsExec.cells(evaluate(row)))
-    }).toBytes
-    rows.mapPartitionsWithIndex(KeyedRowsExec.keyed(bytes, statistics.parts, texts, input))
+    })
+    val keyed = rows.mapPartitionsWithIndex(
+      KeyedRowsExec.keyed(placement.toBytes, statistics.parts, texts, input))
+    if (!placement.dataFirst) keyed else keyed.mapPartitions(_.map { row => dataFirst.add(1); row })
   }
 
   override def simpleString(maxFields: Int): String =

@@ -34,6 +34,7 @@ object LLMEval {
     val model = call.spec.model.getOrElse(Setting("spark.sparkllm.model", "demo"))
     val only = guard.map(g => s", only where $g").getOrElse("")
     val until = limit.map(n => s", limit: $n").getOrElse("")
-    s"$name $call AS $result, fields: $fields, model: $model$only$until"
+    val layout = call.spec.dataFirst.map(l => s", layout: $l").getOrElse("")
+    s"$name $call AS $result, fields: $fields, model: $model$only$until$layout"
   }
 }

@@ -36,7 +36,8 @@ case class LLMEvalExec(
     val width = raw.dataType.asInstanceOf[StructType].length
     val answer = GetStructField(raw, value.get)
     val (columns, condition) = (kept :+ answer, guard)
-    val rdd = new AnswersRDD(child.execute(), result.exprId.id, inRounds = limit.isDefined)
+    val follows = call.spec.dataFirst.exists(_.follows)
+    val rdd = new AnswersRDD(child.execute(), result.exprId.id, inRounds = limit.isDefined, follows)
     Reports.began(this)
     rdd.mapPartitions { in =>
       val project = UnsafeProjection.create(columns, input)

@@ -3,19 +3,27 @@ package sparkllm.catalyst
 import com.fasterxml.jackson.databind.ObjectMapper
 import org.apache.spark.sql.types.StructType
 
-/** What a call asks for, without its field expressions: what sparkllm/calls.py reads as JSON. */
+/** What a call asks for, without its field expressions: what sparkllm/calls.py reads as JSON.
+  *
+  * @param dataFirst how its prompts are laid out, where DataFirst has found other calls on the same fields */
 case class LLMSpec(
     task: Option[String],
     prompt: Option[String],
     fields: Seq[String],
     labels: Seq[String],
     model: Option[String],
-    schema: Option[StructType]) {
+    schema: Option[StructType],
+    dataFirst: Option[Layout] = None) {
 
   def text: String = task.orElse(prompt).get
 
-  /** Positions of the fields that the instruction holds, in the order of their first use: they stand before all data. */
-  def instructionFields: Seq[Int] = prompt.toSeq.flatMap(Template.placeholders).map(fields.indexOf(_)).filter(_ >= 0)
+  /** Positions of the fields that the instruction holds, in the order of their first use: they precede all data. */
+  def instructionFields: Seq[Int] =
+    prompt.toSeq.flatMap(Template.placeholders).map(fields.indexOf(_)).filter(_ >= 0)
+
+  /** The instruction, the labels and the columns of a typed answer: about as long as what the model is told. */
+  def instruction: String = prompt.getOrElse(Tasks.instruction(text)) + labels.mkString(", ") +
+    schema.map(AnswerSchema.show).getOrElse("")
 
   def json: String = {
     val node = LLMSpec.mapper.createObjectNode()
@@ -27,6 +35,9 @@ case class LLMSpec(
     labels.foreach(label => choices.add(label))
     node.put("model", model.orNull)
     node.put("schema", schema.map(_.json).orNull)
+    dataFirst.foreach { layout =>
+      node.putObject("data_first").put("from_bytes", layout.fromBytes).put("follows", layout.follows)
+    }
     node.toString
   }
 }

@@ -15,8 +15,8 @@ object PruneUnused extends Rule[LogicalPlan] {
     case e: LLMEval if !needed.contains(e.result) => prune(e.child, needed)
     case _: Project | _: Aggregate => plan.mapChildren(prune(_, plan.references))
     // their output is their child's, so it may shrink
-    case _: LLMEval | _: Filter | _: Sort | _: GlobalLimit | _: LocalLimit | _: Offset | _: RepartitionOperation | _: RebalancePartitions |
-        _: Window | _: Join =>
+    case _: LLMEval | _: Filter | _: Sort | _: GlobalLimit | _: LocalLimit | _: Offset | _: RepartitionOperation |
+        _: RebalancePartitions | _: Window | _: Join =>
       plan.mapChildren(prune(_, needed ++ plan.references))
     case other => other.mapChildren(c => prune(c, c.outputSet))
   }

@@ -4,11 +4,12 @@ import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical._
 import org.apache.spark.sql.catalyst.rules.Rule
 
-/** A call below a window that is then filtered by the window's result (`rn = 1`) runs above it, where fewer rows are left.
+/** A call below a window that is then filtered by the window's result (`rn = 1`) runs above it, where fewer rows are
+  * left.
   *
   * `Filter (rn = 1) <- Window rn <- Project [a, r AS c] <- LLMEval r` ->
-  * `Filter (rn = 1) <- Project [a, c, rn] <- LLMEval r <- Window rn <- Project [a]`; PushFilters does the rest. Only under
-  * such a filter: a window without PARTITION BY has one task, and a call above it would have one too. */
+  * `Filter (rn = 1) <- Project [a, c, rn] <- LLMEval r <- Window rn <- Project [a]`; PushFilters does the rest. Only
+  * under such a filter: a window without PARTITION BY has one task, and a call above it would have one too. */
 object PullAboveWindow extends Rule[LogicalPlan] with PredicateHelper {
   override def apply(plan: LogicalPlan): LogicalPlan = if (!Setting.on("pushFilters")) plan else plan.transformDown {
     case f @ Filter(condition, w: Window) => w.child match {

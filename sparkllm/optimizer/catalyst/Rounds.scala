@@ -47,8 +47,8 @@ private object Rounds {
 
 /** Gives its rows to the Python function above in rounds, one each time the function is started.
   *
-  * Spark gives a Python function all the input that the socket holds before it looks at the first answer, and asks a call
-  * below for as much. Under a limit, a function that has only one round gets no more of it. */
+  * Spark gives a Python function all the input that the socket holds before it looks at the first answer, and asks a
+  * call below for as much. Under a limit, a function that has only one round gets no more of it. */
 case class RoundsExec(node: Long, first: Int, child: SparkPlan) extends UnaryExecNode {
   override def output: Seq[Attribute] = child.output
   override def outputPartitioning: Partitioning = child.outputPartitioning
@@ -65,16 +65,21 @@ private class RoundsRDD(rows: RDD[InternalRow], node: Long, first: Int) extends 
     Rounds.of(context, node, split)(new Rounds(firstParent[InternalRow].iterator(split, context), first)).next()
 }
 
-/** The rows of `python`, started as often as it takes: once, or with `inRounds` once for each round of a RoundsRDD below. */
-private class AnswersRDD(python: RDD[InternalRow], node: Long, inRounds: Boolean) extends RDD[InternalRow](python) {
+/** The rows of `python`, started as often as it takes: once, or with `inRounds` once for each round of a RoundsRDD
+  * below.
+  *
+  * @param follows a call below asks about the same rows, and what it leaves in the KV cache is read soon after */
+private class AnswersRDD(python: RDD[InternalRow], node: Long, inRounds: Boolean, follows: Boolean)
+    extends RDD[InternalRow](python) {
   override protected def getPartitions: Array[Partition] = firstParent[InternalRow].partitions
 
   override def compute(split: Partition, context: TaskContext): Iterator[InternalRow] = {
     TaskMark.put(context)
     def start(): Iterator[InternalRow] =
-      SQLConf.withExistingConf(new PromptConf(context))(firstParent[InternalRow].iterator(split, context))
-    if (inRounds) again(start(), () => start(), Rounds.of(context, node, split)(throw new IllegalStateException("no round")))
-    else start()
+      SQLConf.withExistingConf(new PromptConf(context, follows))(firstParent[InternalRow].iterator(split, context))
+    def rounds = Rounds.of(context, node, split)(throw new IllegalStateException("no round"))
+    // the first start makes the rounds
+    if (inRounds) { val first = start(); again(first, () => start(), rounds) } else start()
   }
 
   private def again(first: Iterator[InternalRow], start: () => Iterator[InternalRow], rounds: Rounds) =
@@ -88,7 +93,19 @@ private class AnswersRDD(python: RDD[InternalRow], node: Long, inRounds: Boolean
     }
 }
 
-/** A Python worker that starts under it holds back a few bytes of its answers; Spark's 64 KiB are several windows. */
-private class PromptConf(context: TaskContext) extends ReadOnlySQLConf(context) {
+/** A Python worker that starts under it holds back a few bytes of its answers; Spark's 64 KiB are several windows.
+  *
+  * One that follows another gets its rows soon: Spark would wait for 10,000 of them, and by then the first ones' data
+  * may have left the KV cache. */
+private class PromptConf(context: TaskContext, follows: Boolean) extends ReadOnlySQLConf(context) {
   override def pandasUDFBufferSize: Int = 64
+  override def arrowMaxRecordsPerBatch: Int = {
+    val set = super.arrowMaxRecordsPerBatch
+    if (!follows) set else if (set > 0) math.min(set, PromptConf.fewRows) else PromptConf.fewRows
+  }
+}
+
+private object PromptConf {
+  /** An Arrow batch of these costs a millisecond, an answer about as much. */
+  private val fewRows = 64
 }

@@ -34,6 +34,7 @@ object SparkLLMExtensions {
     PushFilters, // for those
     ShareBelowSort, // it looks at what ended up below a sort
     CoLocate(session), // what it places must stay where it is
+    DataFirst, // calls that share one placement read the same rows
     StopAtLimit) // last: it looks at what stands between a limit and its calls by now
 
   private[catalyst] val extended = Collections.newSetFromMap(new WeakHashMap[SparkSessionExtensions, java.lang.Boolean]())

@@ -1,6 +1,6 @@
 package sparkllm.catalyst
 
-import org.apache.spark.sql.catalyst.expressions.IntegerLiteral
+import org.apache.spark.sql.catalyst.expressions.{Expression, IntegerLiteral}
 import org.apache.spark.sql.catalyst.plans.logical._
 import org.apache.spark.sql.catalyst.rules.Rule
 
@@ -22,7 +22,7 @@ object StopAtLimit extends Rule[LogicalPlan] {
     case other => other.mapChildren(mark(_, None))
   }
 
-  private def least(e: org.apache.spark.sql.catalyst.expressions.Expression, limit: Option[Int]): Option[Int] = e match {
+  private def least(e: Expression, limit: Option[Int]): Option[Int] = e match {
     case IntegerLiteral(n) => Some(limit.fold(n)(math.min(_, n)))
     case _ => limit
   }

@@ -9,8 +9,8 @@ import org.apache.spark.{SparkFiles, TaskContext}
 
 /** A file that is there as long as its task runs; sparkllm/udf/reader.py looks for it.
   *
-  * When a LIMIT is met, or a task fails, Spark closes the socket of the Python worker. A worker that waits for its engine
-  * does not see that. */
+  * When a LIMIT is met, or a task fails, Spark closes the socket of the Python worker. A worker that waits for its
+  * engine does not see that. */
 object TaskMark {
   def path(context: TaskContext): Path =
     Paths.get(SparkFiles.getRootDirectory()).toAbsolutePath.resolve(s"sparkllm-task-${context.taskAttemptId()}")

@@ -2,14 +2,21 @@ package sparkllm.catalyst
 
 import scala.jdk.CollectionConverters._
 
+import com.fasterxml.jackson.databind.JsonNode
+
 /** The named tasks, from the same tasks.json that Python reads: jar.py packs it into the jar. */
 object Tasks {
   private val resource = "/sparkllm/tasks.json"
 
-  lazy val names: Seq[String] = {
+  lazy val names: Seq[String] = all.fieldNames().asScala.toSeq.sorted
+
+  def instruction(name: String): String = all.path(name).path("instruction").asText()
+
+  private lazy val all: JsonNode = {
     val stream = getClass.getResourceAsStream(resource)
-    require(stream != null, s"$resource is missing from the sparkllm jar; build it with sparkllm.optimizer.jar.build_jar()")
-    try LLMSpec.mapper.readTree(stream).fieldNames().asScala.toSeq.sorted
+    require(stream != null,
+      s"$resource is missing from the sparkllm jar; build it with sparkllm.optimizer.jar.build_jar()")
+    try LLMSpec.mapper.readTree(stream)
     finally stream.close()
   }
 }
