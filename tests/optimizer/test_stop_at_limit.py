@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql.functions import arrow_udf
 
 from sparkllm.spark_session import register
+from sparkllm.udf.iterator_udf import iterator_udf
 
 ROWS = 20_000
 Counted = tuple[list[Any], int]
@@ -77,7 +77,6 @@ def asking(folder: Path, never: int = 0) -> Any:  # noqa: C901 (its classes trav
 
     from sparkllm.udf.arrow import RESULT_TYPE
 
-    @arrow_udf(RESULT_TYPE)  # type: ignore[call-overload]
     def llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
         from sparkllm.udf import arrow
 
@@ -87,7 +86,7 @@ def asking(folder: Path, never: int = 0) -> Any:  # noqa: C901 (its classes trav
         finally:
             arrow.connect = real
 
-    return llm_eval
+    return iterator_udf(llm_eval, RESULT_TYPE)
 
 
 @pytest.fixture
