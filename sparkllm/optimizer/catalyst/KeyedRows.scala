@@ -3,7 +3,7 @@ package sparkllm.catalyst
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions._
-import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, UnaryNode}
+import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Statistics, UnaryNode}
 import org.apache.spark.sql.catalyst.plans.physical.Partitioning
 import org.apache.spark.sql.execution.{SparkPlan, UnaryExecNode}
 import org.apache.spark.sql.types.{BinaryType, IntegerType, StringType}
@@ -28,6 +28,7 @@ case class KeyedRows(fields: Seq[Expression], statistics: FieldStatistics, colum
   override def output: Seq[Attribute] = child.output ++ columns.all
   override def producedAttributes: AttributeSet = AttributeSet(columns.all)
   override def maxRows: Option[Long] = child.maxRows
+  override def stats: Statistics = child.stats
   override protected def withNewChildInternal(newChild: LogicalPlan): KeyedRows = copy(child = newChild)
 }
 
