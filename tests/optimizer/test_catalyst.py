@@ -24,7 +24,7 @@ from sparkllm.spark_session import last_reports, register
 from sparkllm.udf.iterator_udf import iterator_udf
 
 FOLDER = Path(__file__).parent
-RULES = ("reuse", "pushFilters", "pushLimits", "stopAtLimit", "pruneUnused")
+RULES = ("reuse", "shareCalls", "pushFilters", "pushLimits", "stopAtLimit", "pruneUnused")
 COUNTS = ("distinct", "requests", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms")
 
 
