@@ -59,6 +59,20 @@ def test_the_same_rows_without_adaptive_execution(plans: SparkSession, claim: st
     assert [call["rows"] for call in calls] == case["rows"]
 
 
+@pytest.mark.parametrize("switch", ["spark.sparkllm.optimizer.shareCalls", "spark.sql.exchange.reuse"])
+def test_without_sharing_identical_subqueries_give_the_same_rows(plans: SparkSession, switch: str) -> None:
+    half = "(SELECT id, llm('classify', review) AS c FROM t)"
+    sql = f"SELECT a.id, b.c FROM {half} a JOIN {half} b ON a.id = b.id"
+    on = run(plans, sql)
+    plans.conf.set(switch, "false")
+    try:
+        off = run(plans, sql)
+    finally:
+        plans.conf.unset(switch)
+    assert in_order(on[0]) == in_order(off[0])
+    assert [[call["rows"] for call in calls] for _, calls in (on, off)] == [[12], [12, 12]]
+
+
 @pytest.mark.parametrize("kind", ["TEMP VIEW", "VIEW"])
 def test_a_call_in_a_view_is_as_if_it_stood_in_the_query(kept: SparkSession, kind: str) -> None:
     kept.sql(f"CREATE {kind} labelled AS SELECT id, review, llm('classify', review) AS c FROM reviews")
