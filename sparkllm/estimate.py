@@ -64,6 +64,7 @@ class CallEstimate:
         field_order: the fields as they will stand in the prompts, or who will choose: as EXPLAIN has it.
         expected: prompts as the plan's statistics know them: `40`, `at most 100`, `unknown`.
         together: equal prompts of different tasks meet and are asked once.
+        stops: a LIMIT above may be met before all rows are asked.
         sampled: None where its rows come from another call, or where it has no fields.
     """
 
@@ -72,6 +73,7 @@ class CallEstimate:
     field_order: str
     expected: str
     together: bool
+    stops: bool
     sampled: Sampled | None
 
 
@@ -122,7 +124,8 @@ def explain(query: DataFrame | str, spark: SparkSession | None = None, rows: int
 def _estimate(plan: dict[str, Any], frame: DataFrame | None, config: LLMConfig, rows: int) -> CallEstimate:
     call = LLMCall.from_json(json.dumps(plan["call"]))
     sampled = None if frame is None else _sample(call, plan["model"], frame.toArrow(), config, rows)
-    return CallEstimate(call, plan["model"], plan["field_order"], plan["expected"], plan["together"], sampled)
+    names = ("model", "field_order", "expected", "together", "stops")
+    return CallEstimate(call, *(plan[name] for name in names), sampled)
 
 
 def _sample(call: LLMCall, model: str, table: pa.Table, config: LLMConfig, rows: int) -> Sampled:
@@ -167,7 +170,7 @@ def _unsampled(call: CallEstimate) -> list[tuple[str, str]]:
 
 def _sampled(call: CallEstimate, found: Sampled) -> list[tuple[str, str]]:
     lines = [("  field order", ", ".join(found.field_order))] if len(found.field_order) > 1 else []
-    of = "" if found.whole else " of them"
+    of = ("" if found.whole else " of them") + ("; fewer where the LIMIT is met earlier" if call.stops else "")
     apart = "" if call.together or found.calls == found.rows else "; equal prompts of different tasks are asked again"
     return [
         *lines,

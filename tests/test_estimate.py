@@ -106,6 +106,13 @@ def test_rows_outside_a_guard_are_not_asked(counting: SparkSession) -> None:
     assert (sampled.rows, sampled.calls) == (3000, 7)
 
 
+def test_a_limit_over_an_answer_says_that_it_stops_earlier(counting: SparkSession) -> None:
+    sql = "SELECT id FROM words WHERE llm('classify', word) = 'X' LIMIT 3"
+    estimate = sparkllm.explain(sql, counting)
+    assert only(estimate)[1].calls == 50
+    assert "50; fewer where the LIMIT is met earlier" in str(estimate)
+
+
 def test_settings_count(counting: SparkSession) -> None:
     counting.conf.set("spark.sparkllm.optimizer.dedup", "false")
     try:
@@ -147,7 +154,9 @@ def test_a_query_without_calls_says_so(counting: SparkSession) -> None:
 def test_the_text_is_a_table_and_the_notebook_view_escapes() -> None:
     call = LLMCall(None, "Is it <b>bold</b>?", ("a", "b"))
     sampled = Sampled(100, True, ("b", "a"), 60, 1234, 0.5, 0.25, "the model's tokenizer")
-    estimate = QueryEstimate((CallEstimate(call, "demo", "by statistics of all rows", "at most 100", True, sampled),))
+    estimate = QueryEstimate(
+        (CallEstimate(call, "demo", "by statistics of all rows", "at most 100", True, False, sampled),)
+    )
     assert str(estimate).splitlines() == [
         "LLM estimate           no model was asked",
         "call                   llm('Is it <b>bold</b>?', a, b)",

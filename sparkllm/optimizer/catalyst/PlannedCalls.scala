@@ -9,7 +9,8 @@ import org.apache.spark.sql.internal.SQLConf
 
 /** A call of a query that has not run.
   *
-  * @param json {"call", "model", "field_order", "expected", "together": equal prompts meet in one task}
+  * @param json {"call", "model", "field_order", "expected", "together": equal prompts meet in one task, "stops": a limit
+  *   above may be met before all rows are asked}
   * @param fields the first rows of its fields as texts f0, f1, ...; null where they cannot be had without asking a model */
 case class PlannedCall(json: String, fields: LogicalPlan)
 
@@ -33,7 +34,7 @@ object PlannedCalls {
     val node = LLMSpec.mapper.createObjectNode()
     node.set[JsonNode]("call", LLMSpec.mapper.readTree(e.call.spec.json))
     node.put("model", LLMEval.model(e.call)).put("field_order", FieldOrder(e)).put("expected", ExpectedCalls(e))
-    node.put("together", e.order.isDefined)
+    node.put("together", e.order.isDefined).put("stops", e.limit.isDefined)
     PlannedCall(node.toString, fields(e, rows).orNull)
   }
 
