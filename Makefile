@@ -7,12 +7,14 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 STAMP := .venv/.installed
 PYTHON ?= $(shell command -v python3.11 || (python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && command -v python3))
+SPARKS := 4.0 4.1 4.2 4.3
+WITHOUT_ENGINE := tests/optimizer tests/udf tests/test_config.py tests/test_house.py tests/test_answer_schema.py
 TORCH_CPU := https://download.pytorch.org/whl/cpu
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 # pip repeats this warning for every package where a machine's own settings name a local index.
 QUIET := 2>&1 | sed '/is ignored: it is neither a file nor a directory/d; /Retrying (Retry/d; /Could not fetch URL/d'
 
-.PHONY: help install demo test test-long fuzz check format clean java
+.PHONY: help install demo test test-long test-spark fuzz check format clean java
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,6 +27,14 @@ test: java check  ## What CI runs: check, then the tests
 
 test-long: java $(STAMP)  ## The tests that take minutes
 	@$(BIN)/python -m pytest -m long
+
+test-spark: java $(SPARKS:%=.spark-venvs/%/.installed)  ## The tests that need no engine, on Spark 4.0 to 4.3 (3 GB)
+	@failed=; for version in $(SPARKS); do \
+	  python=.spark-venvs/$$version/bin/python; log=.spark-venvs/$$version/test.log; \
+	  $$python -m pytest -q $(WITHOUT_ENGINE) > $$log 2>&1 || failed="$$failed $$version"; \
+	  echo "Spark $$($$python -c 'import pyspark; print(pyspark.__version__)'): $$(tail -1 $$log)"; \
+	done; \
+	test -z "$$failed" || { grep -h ^FAILED .spark-venvs/*/test.log; echo "failed on:$$failed; .spark-venvs/*/test.log"; exit 1; }
 
 fuzz: java $(STAMP)  ## Random queries with every rule off in turn (half an hour)
 	@$(BIN)/python -m tests.optimizer.fuzz
@@ -42,7 +52,7 @@ format: $(STAMP)  ## Let ruff repair what it can
 install: java $(STAMP)  ## Everything, pinned, in .venv
 
 clean:  ## Remove what was built, and .venv
-	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache spark-warehouse metastore_db derby.log bench/out
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache spark-warehouse metastore_db derby.log bench/out .spark-venvs
 	@find sparkllm tests bench notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 java:
@@ -69,4 +79,12 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 	@$(PIP) install -q --no-compile -c .ci/constraints.txt -e '.[cpu,dev]' $(QUIET)
 	@echo "4/4 remove what breaks text-only vLLM (a few seconds)"
 	@$(PIP) uninstall -q -y torchvision torchaudio torchcodec $(QUIET)
+	@touch $@
+
+# One environment for each minor version of Spark, without vLLM.
+.spark-venvs/%/.installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "install python3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Spark $*: .spark-venvs/$* (a minute, 800 MB)"
+	@"$(PYTHON)" -m venv .spark-venvs/$*
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 .spark-venvs/$*/bin/python -m pip install -q --no-compile 'pyspark[sql]==$*.*' -e . pytest $(QUIET)
 	@touch $@

@@ -2,6 +2,7 @@
 
 >>> import sparkllm
 >>> spark = sparkllm.session(model="demo")                                # doctest: +SKIP
+>>> print(sparkllm.explain("SELECT llm('classify', review) FROM reviews"))  # doctest: +SKIP
 >>> spark.sql("SELECT llm('classify', review) FROM reviews").show()       # doctest: +SKIP
 >>> print(sparkllm.last_report())                                         # doctest: +SKIP
 
@@ -16,17 +17,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparkllm.config import LLMConfig
     from sparkllm.errors import SparkLLMError
+    from sparkllm.estimate import QueryEstimate, explain
     from sparkllm.report import QueryReport, last_report
     from sparkllm.spark_session import register, session, stop
     from sparkllm.udf.functions import llm
 
-__all__ = ["LLMConfig", "QueryReport", "SparkLLMError", "last_report", "llm", "register", "session", "stop"]
+__all__ = [
+    "LLMConfig",
+    "QueryEstimate",
+    "QueryReport",
+    "SparkLLMError",
+    "explain",
+    "last_report",
+    "llm",
+    "register",
+    "session",
+    "stop",
+]
 __version__ = "0.1.0"
 
 _HOME = {
     "LLMConfig": "sparkllm.config",
+    "QueryEstimate": "sparkllm.estimate",
     "QueryReport": "sparkllm.report",
     "SparkLLMError": "sparkllm.errors",
+    "explain": "sparkllm.estimate",
     "last_report": "sparkllm.report",
     "llm": "sparkllm.udf.functions",
     "register": "sparkllm.spark_session",

@@ -72,6 +72,7 @@ class LLMConfig:
     optimizer_push_limits: bool = _setting(True, "Run LIMIT and top-k that need no answer before the LLM.")
     optimizer_stop_at_limit: bool = _setting(True, "Under a LIMIT, ask for few rows first and for more when wanted.")
     optimizer_prune_unused: bool = _setting(True, "Drop calls whose answer nobody reads.")
+    optimizer_share_calls: bool = _setting(True, "Evaluate the same call over the same rows in two subqueries once.")
     optimizer_co_locate: bool = _setting(True, "Bring rows that share a prefix into one task; ask equal prompts once.")
     optimizer_data_first: bool = _setting(
         True, "Several calls on the same fields: data before instruction where that saves 20 % of the prompt tokens."

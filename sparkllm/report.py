@@ -30,6 +30,8 @@ class CallReport:
 
     Attributes:
         call: what was asked.
+        field_orders: the fields as they stood in the prompts; as a rule one order, at most one for each engine; none
+            where no task ran.
         rows: rows that entered LLMEval.
         distinct: distinct prompts among them, as far as one task sees.
         requests: prompts sent to vLLM.
@@ -45,6 +47,7 @@ class CallReport:
     """
 
     call: LLMCall
+    field_orders: tuple[tuple[str, ...], ...]
     rows: int
     distinct: int
     requests: int
@@ -166,13 +169,17 @@ class QueryReport:
 
 
 def _call(raw: dict[str, Any]) -> CallReport:
-    counts = {f.name: int(raw[f.name]) for f in fields(CallReport) if f.name != "call"}
-    return CallReport(call=LLMCall.from_json(json.dumps(raw["call"])), **counts)
+    call = LLMCall.from_json(json.dumps(raw["call"]))
+    orders = tuple(tuple(call.fields[int(i)] for i in order.split(",") if i) for order in raw["field_orders"])
+    counts = {f.name: int(raw[f.name]) for f in fields(CallReport) if f.name not in ("call", "field_orders")}
+    return CallReport(call=call, field_orders=orders, **counts)
 
 
 def _call_lines(call: CallReport) -> list[tuple[str, str]]:
-    lines = [
-        ("call", str(call.call)),
+    lines = [("call", str(call.call))]
+    if len(call.call.fields) > 1:
+        lines += [("  field order", ", ".join(order)) for order in call.field_orders]
+    lines += [
         ("  rows entering LLMEval", f"{call.rows:,}"),
         ("  distinct prompts", f"{call.distinct:,}"),
         ("  requests sent to vLLM", f"{call.requests:,}"),

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from pyspark import SparkContext
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from sparkllm.backend.client import paid as paid_on_this_host
 from sparkllm.backend.client import stop as stop_engines
@@ -19,7 +19,7 @@ from sparkllm.config import PREFIX, LLMConfig
 from sparkllm.errors import ConfigError, JavaError, SparkLLMError
 from sparkllm.optimizer.jar import build_jar, find_java
 
-__all__ = ["last_reports", "paid", "register", "session", "stop"]
+__all__ = ["last_reports", "paid", "planned_calls", "register", "session", "stop"]
 
 _PACKAGE = "sparkllm.catalyst"
 _EXTENSION = f"{_PACKAGE}.SparkLLMExtensions"
@@ -90,16 +90,34 @@ def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:
 
     All sessions of a driver share them; `spark` may be left out where a session is active.
 
-    Each is {"query", "seconds", "succeeded", "error", "calls": [{"call", "rows", "distinct", "requests",
-    "prompt_tokens", "cached_tokens", "output_tokens", "start_ms", "null_fields", "too_long", "truncated",
-    "engine_error"}]}.
+    Each is {"query", "seconds", "succeeded", "error", "calls": [{"call", "field_orders", "rows", "distinct",
+    "requests", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms", "null_fields", "too_long",
+    "truncated", "engine_error"}]}; a field order is "2,0,1", by number.
     """
-    spark = spark or SparkSession.getActiveSession() or SparkSession._instantiatedSession
-    if spark is None:
-        raise SparkLLMError("there is no Spark session; call sparkllm.session() first")
+    spark = _some_session(spark)
     reports = _load(spark, f"{_PACKAGE}.Reports")
     _jvm_session(spark).sparkContext().listenerBus().waitUntilEmpty(_REPORT_WAIT_MS)
     return [str(text) for text in reports.last(n)]
+
+
+def planned_calls(
+    query: DataFrame | str, spark: SparkSession | None, rows: int
+) -> tuple[SparkSession, list[tuple[str, DataFrame | None]]]:
+    """The calls of a query that is planned and not run, inner ones first, and the session that would run it.
+
+    Each is JSON (PlannedCalls.scala) and the first `rows` rows of its fields, or None where a call below gives them.
+    """
+    session = query.sparkSession if isinstance(query, DataFrame) else _some_session(spark)
+    planner, jvm = _load(session, f"{_PACKAGE}.PlannedCalls"), _jvm_session(session)
+    if isinstance(query, DataFrame):
+        found = planner.of(query._jdf.queryExecution(), rows)  # type: ignore[operator]
+    else:
+        found = planner.ofText(jvm, query, rows)
+    frames = _scala_object(session, "org.apache.spark.sql.classic.Dataset")
+    return session, [
+        (call.json(), None if call.fields() is None else DataFrame(frames.ofRows(jvm, call.fields()), session))
+        for call in found
+    ]
 
 
 def paid(spark: SparkSession | None, query: int) -> dict[str, int] | None:
@@ -132,6 +150,13 @@ def stop(spark: SparkSession | None = None) -> int:
         slots = context.parallelize(range(context.defaultParallelism), context.defaultParallelism)
         ended += slots.map(lambda _: stop_engines(application, config)).sum()
     return ended
+
+
+def _some_session(spark: SparkSession | None) -> SparkSession:
+    spark = spark or SparkSession.getActiveSession() or SparkSession._instantiatedSession
+    if spark is None:
+        raise SparkLLMError("there is no Spark session; call sparkllm.session() first")
+    return spark
 
 
 def _llm_eval() -> Callable[..., Any]:

@@ -9,7 +9,7 @@ import pytest
 import sparkllm
 from sparkllm import optimizer, udf
 
-MODULES = [
+MODULES = ["sparkllm.model_tokenizer"] + [
     info.name for package in (optimizer, udf) for info in pkgutil.iter_modules(package.__path__, package.__name__ + ".")
 ]
 

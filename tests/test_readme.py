@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+import sparkllm
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.S)
 FORMS = re.findall(r"^\| `(llm\(.*?\))` \|", README, flags=re.M)
@@ -25,6 +27,16 @@ def test_the_first_example_runs_and_shows_labels_and_a_report(
     assert len(re.findall(r"\|(?:negative|neutral|positive)\|", out.replace(" ", ""))) == 4
     assert "requests sent to vLLM" in out
     assert settings == {key: spark.conf.get(key) for key in settings}
+
+
+def test_the_estimate_runs_as_it_stands(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [(i, "Kettle", f"review {i % 3}") for i in range(9)]
+    spark.createDataFrame(rows, "id int, product string, review string").createOrReplaceTempView("reviews")
+    [example] = [text for text in PYTHON if "sparkllm.explain(" in text]
+    exec(compile(example, "README.md", "exec"), {"sparkllm": sparkllm, "spark": spark})
+    out = capsys.readouterr().out
+    assert re.search(r"expected calls +3; equal prompts of different tasks", out)
+    assert "about the price?" in out
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -15,6 +15,7 @@ from sparkllm.report import QueryReport
 
 CALL = {"task": "classify", "prompt": None, "fields": ["review"], "labels": None, "model": None}
 COUNTS = {
+    "field_orders": ["0"],
     "rows": 100, "distinct": 60, "requests": 50, "prompt_tokens": 1000, "cached_tokens": 500, "output_tokens": 100,
     "static_tokens": 400, "cached_data_tokens": 150, "predicted_tokens": 600, "predicted_data_tokens": 180,
     "start_ms": 2000, "null_fields": 3, "too_long": 2, "truncated": 1,

@@ -127,5 +127,5 @@ def _run_compiler(built: Path, files: list[Path]) -> None:
         first = [line for line in said if "error" in line.lower()][:5] or said[:5]
         raise JavaError(
             f"the Catalyst extension does not compile against Spark {_spark_version(jars)} (jars in {jars}); "
-            "sparkllm takes Spark 4.1 to 4.3; the compiler said:\n" + "\n".join(first)
+            "sparkllm takes Spark 4.0 to 4.3; the compiler said:\n" + "\n".join(first)
         )

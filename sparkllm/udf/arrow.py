@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from itertools import chain
 
 import pyarrow as pa
-from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
 from sparkllm.backend.client import EngineClient, connect
 from sparkllm.backend.cores import usable_cores
 from sparkllm.optimizer.layout import window_rows
-from sparkllm.udf.evaluation import COUNTS, RESULT, Evaluation, Window
+from sparkllm.udf.evaluation import COUNTS, RESULT, TEXTS, Evaluation, Window
+from sparkllm.udf.iterator_udf import iterator_udf
 from sparkllm.udf.reader import Reader, ReaderGone
 from sparkllm.udf.task import Task
 from sparkllm.udf.windows import windows
@@ -26,8 +26,7 @@ from sparkllm.udf.windows import windows
 __all__ = ["RESULT_TYPE", "evaluate", "llm_eval"]
 
 RESULT_TYPE = StructType(
-    [StructField("value", StringType()), StructField("error", StringType())]
-    + [StructField(name, IntegerType()) for name in COUNTS]
+    [StructField(name, StringType()) for name in TEXTS] + [StructField(name, IntegerType()) for name in COUNTS]
 )
 _UNDER_WAY = 2
 _BYTES_PER_TOKEN = 3  # rather few: English text has four or five
@@ -43,7 +42,7 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
             the query's field order as "2,0,1", the same in every row, where the plan has chosen it).
 
     Yields:
-        struct<value, error, distinct, requests, ...> arrays; together they hold one entry for each row, in order.
+        struct<value, error, field_order, distinct, ...> arrays; together they hold one entry for each row, in order.
 
     Raises:
         EngineStartError, EngineDiedError: there is no engine to answer.
@@ -103,5 +102,4 @@ def _llm_eval(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         os._exit(0)
 
 
-# PySpark's own types allow no struct here, Spark does.
-llm_eval = arrow_udf(_llm_eval, RESULT_TYPE)  # type: ignore[call-overload]
+llm_eval = iterator_udf(_llm_eval, RESULT_TYPE)

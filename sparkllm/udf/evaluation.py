@@ -25,12 +25,13 @@ from sparkllm.udf.prompt import Template, closing_text, render, static_text
 from sparkllm.udf.task import Task
 from sparkllm.udf.tokens import ChatTokenizer, token_array
 
-__all__ = ["COUNTS", "RESULT", "Evaluation", "Window"]
+__all__ = ["COUNTS", "RESULT", "TEXTS", "Evaluation", "Window"]
 
 _ENGINE_COUNTS = ("prompt_tokens", "cached_tokens", "output_tokens")
 _PREFIX_COUNTS = ("static_tokens", "cached_data_tokens", "predicted_tokens", "predicted_data_tokens")
 COUNTS = ("distinct", "requests", *_ENGINE_COUNTS, *_PREFIX_COUNTS, "start_ms")
-RESULT = pa.struct([("value", pa.string()), ("error", pa.string()), *((name, pa.int32()) for name in COUNTS)])
+TEXTS = ("value", "error", "field_order")
+RESULT = pa.struct([*((name, pa.string()) for name in TEXTS), *((name, pa.int32()) for name in COUNTS)])
 
 _SAMPLE_ROWS = 4096  # enough to find the field order of the beer table; more costs time before the first request
 _REMEMBERED = 65_536  # prompts whose answers a task keeps for its later windows
@@ -224,7 +225,13 @@ class Evaluation:
         owner = pa.array(np.where(window.owner < 0, len(answers) - 1, window.owner))
         values = pa.array([a.value for a in answers], type=pa.string()).take(owner)
         errors = pa.array([a.error for a in answers], type=pa.string()).take(owner)
-        return pa.StructArray.from_arrays([values, errors, *(pa.array(counts[n]) for n in COUNTS)], names=RESULT.names)
+        orders = pa.array([self._written_order(), *[None] * window.rows][: window.rows], type=pa.string())
+        columns = [values, errors, orders, *(pa.array(counts[n]) for n in COUNTS)]
+        return pa.StructArray.from_arrays(columns, names=RESULT.names)
+
+    def _written_order(self) -> str:
+        """The fields in the order in which they stand in a prompt, for the report: "2,0,1"."""
+        return ",".join(map(str, dict.fromkeys((*Template.of(self.call).first_fields, *self._order))))
 
     def _report(self, answer: Answer) -> None:
         """A row without an answer is NULL; say why, once for each reason and task."""

@@ -16,11 +16,11 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
 from sparkllm.config import LLMConfig
 from sparkllm.spark_session import last_reports, register
+from sparkllm.udf.iterator_udf import iterator_udf
 from tests.optimizer.lazy_values import ANSWERS
 from tests.optimizer.minimum_calls import evaluate
 from tests.optimizer.query_generator import generate
@@ -50,14 +50,13 @@ def stand_in() -> Any:
         text = "|".join([call["task"] or call["prompt"], *map(str, fields)])
         return words[zlib.crc32(text.encode()) % len(words)]
 
-    @arrow_udf(StructType([StructField("value", StringType()), StructField("error", StringType())]))  # type: ignore[call-overload]
     def llm_eval(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         for requests, rows, *_ in batches:
             pairs = zip(requests.to_pylist(), rows.to_pylist(), strict=True)
             values = pa.array([answer(request, list(row.values())) for request, row in pairs], pa.string())
             yield pa.StructArray.from_arrays([values, pa.nulls(len(values), pa.string())], names=["value", "error"])
 
-    return llm_eval
+    return iterator_udf(llm_eval, StructType([StructField("value", StringType()), StructField("error", StringType())]))
 
 
 def sessions(spark: SparkSession, folder: Path) -> Sessions:

@@ -16,15 +16,15 @@ import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
 from sparkllm import llm
 from sparkllm.errors import CallError
 from sparkllm.spark_session import last_reports, register
+from sparkllm.udf.iterator_udf import iterator_udf
 
 FOLDER = Path(__file__).parent
-RULES = ("reuse", "pushFilters", "pushLimits", "stopAtLimit", "pruneUnused")
+RULES = ("reuse", "shareCalls", "pushFilters", "pushLimits", "stopAtLimit", "pruneUnused")
 COUNTS = ("distinct", "requests", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms")
 
 
@@ -48,14 +48,13 @@ def stand_in(echo: str = "") -> Any:
             value = json.dumps({c["name"]: value if c["type"] == "string" else len(value) for c in columns})
         return {"value": value, **counts}
 
-    @arrow_udf(returned)  # type: ignore[call-overload]
     def llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
         kind = pa.struct([("value", pa.string()), ("error", pa.string()), *((n, pa.int32()) for n in COUNTS)])
         for requests, rows in batches:
             pairs = zip(requests.to_pylist(), rows.to_pylist(), strict=True)
             yield pa.array([answer(request, list(row.values())) for request, row in pairs], type=kind)
 
-    return llm_eval
+    return iterator_udf(llm_eval, returned)
 
 
 def cases(name: str) -> list[Any]:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -45,6 +46,8 @@ SQL = [
     "SELECT id, llm('classify', review) AS c FROM t LIMIT 2",
     "SELECT llm('classify', review) AS c FROM t ORDER BY c",
     "SELECT id FROM t WHERE EXISTS (SELECT 1 FROM t u WHERE u.id = t.id AND llm('classify', t.review) = 'GOOD')",
+    "SELECT llm('classify', review) FROM t UNION ALL SELECT llm('classify', review) FROM t",
+    "SELECT count(llm('classify', string(id))) FROM range(0, 40000, 1, 2)",
 ]
 
 
@@ -62,12 +65,36 @@ def test_a_running_session_gets_the_plans_of_a_configured_one(spark: SparkSessio
     )
     got = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("RESULT")]
     assert len(got) == len(SQL), done.stderr[-3000:]
-    assert [(rows, calls) for rows, calls, _, _ in got] == [(4, [4]), (2, [2]), (8, [8]), (8, [8])]
+    assert [(rows, calls) for rows, calls, _, _ in got] == [
+        (4, [4]),
+        (2, [2]),
+        (8, [8]),
+        (8, [8]),
+        (16, [8]),
+        (1, [40000]),
+    ]
     assert all(told for _, _, told, _ in got)
     fresh = register(spark.newSession(), _function=stand_in())
     fresh.sql("SELECT int(id) AS id, 'good' AS review FROM range(0, 8, 1, 1)").createOrReplaceTempView("t")
     plans = [fresh.sql(sql)._jdf.queryExecution().optimizedPlan().canonicalized().toString() for sql in SQL]
     assert [plan for _, _, _, plan in got] == plans
+
+
+def test_a_running_session_gets_every_last_rule_in_order(spark: SparkSession) -> None:
+    session = register(spark.newSession(), _function=stand_in())
+    jvm = session._jsparkSession
+    loader = jvm.sharedState().jarClassLoader()
+    extensions = loader.loadClass(f"{EXTENSION}$").getField("MODULE$").get(None)
+    jvm.sessionState().optimizer()  # Spark asks for the rules there, and once for each query
+    present = names(jvm.experimental().extraOptimizations())
+    assert present == names(extensions.lastRules(jvm))
+    batches = jvm.sessionState().optimizer().batches()
+    inside = {name for i in range(batches.size()) for name in names(batches.apply(i).rules())}
+    assert set(names(extensions.rules())) <= inside
+
+
+def names(rules: Any) -> list[str]:
+    return [str(rules.apply(i).ruleName()) for i in range(rules.size())]
 
 
 def test_register_twice_installs_once(spark: SparkSession) -> None:

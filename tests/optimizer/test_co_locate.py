@@ -17,10 +17,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
 from sparkllm.spark_session import last_reports, register
+from sparkllm.udf.iterator_udf import iterator_udf
 
 TASKS = 8
 CALL = "llm('Is it good?', product, shop, review)"
@@ -35,7 +35,6 @@ def stand_in() -> Any:
         context = TaskContext.get()
         return json.dumps([context.partitionId() if context else -1, order, fields])
 
-    @arrow_udf(StructType([StructField("value", StringType()), StructField("error", StringType())]))  # type: ignore[call-overload]
     def llm_eval(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         for batch in batches:
             orders = batch[2].to_pylist() if len(batch) > 2 else [""] * len(batch[1])
@@ -46,7 +45,7 @@ def stand_in() -> Any:
                 [pa.array(values, pa.string()), pa.nulls(len(values), pa.string())], names=["value", "error"]
             )
 
-    return llm_eval
+    return iterator_udf(llm_eval, StructType([StructField("value", StringType()), StructField("error", StringType())]))
 
 
 def noise(seed: int, length: int) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql.functions import arrow_udf
 
 from sparkllm.spark_session import register
+from sparkllm.udf.iterator_udf import iterator_udf
 
 ROWS = 20_000
 Counted = tuple[list[Any], int]
@@ -27,7 +27,6 @@ def asking(folder: Path, never: int = 0) -> Any:
 
     engine = engine_class(submission_class(folder, never))
 
-    @arrow_udf(RESULT_TYPE)  # type: ignore[call-overload]
     def llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
         from sparkllm.udf import arrow
 
@@ -37,7 +36,7 @@ def asking(folder: Path, never: int = 0) -> Any:
         finally:
             arrow.connect = real
 
-    return llm_eval
+    return iterator_udf(llm_eval, RESULT_TYPE)
 
 
 # Classes that are made inside a function travel to the workers by value.

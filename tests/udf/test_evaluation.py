@@ -115,6 +115,13 @@ def test_equal_prompts_are_asked_once_across_windows(engine: Engine) -> None:
     assert {r["value"] for r in rows} == {"neutral"}
 
 
+def test_the_first_row_of_a_window_tells_the_field_order_that_was_used(engine: Engine) -> None:
+    rows = run(batches(FREE, [f"{i}" for i in range(8)], ["same"] * 8, windowRows=4, maxWindowRows=4))
+    assert [r["field_order"] for r in rows] == ["1,0", None, None, None] * 2
+    template = FREE.replace("Is it good?", "Is {a} good?")
+    assert run(batches(template, ["x"], ["y"]))[0]["field_order"] == "0,1"
+
+
 def test_without_dedup_every_row_is_asked(engine: Engine) -> None:
     run(batches(CLASSIFY, ["x"] * 10, **{"optimizer.dedup": False}))
     assert len(engine.asked) == 10

@@ -42,7 +42,7 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
     val statistics = FieldStatistics(spec.fields, spec.instructionFields, !Setting.on("orderFields"), slots)
     val columns = KeyColumns.fresh()
     val keyed = KeyedRows(fields, statistics, columns, rows)
-    val placed = RepartitionByExpression(Seq(DirectShufflePartitionID(columns.slot)), keyed, Some(slots))
+    val placed = RepartitionByExpression(Seq(SlotKey(columns.slot, slots)), keyed, Some(slots))
     val sorted = Sort(Seq(SortOrder(columns.key, Ascending)), global = false, placed)
     Project(e.output, e.copy(order = Some(columns.order), child = Project(rows.output :+ columns.order, sorted)))
   }

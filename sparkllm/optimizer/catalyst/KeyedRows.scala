@@ -3,7 +3,7 @@ package sparkllm.catalyst
 import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions._
-import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, UnaryNode}
+import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Statistics, UnaryNode}
 import org.apache.spark.sql.catalyst.plans.physical.Partitioning
 import org.apache.spark.sql.execution.{SparkPlan, UnaryExecNode}
 import org.apache.spark.sql.execution.metric.{SQLMetric, SQLMetrics}
@@ -14,6 +14,10 @@ import org.apache.spark.unsafe.types.UTF8String
   * the query, which the rows carry to Python. */
 case class KeyColumns(slot: Attribute, key: Attribute, order: Attribute) {
   def all: Seq[Attribute] = Seq(slot, key, order)
+
+  /** The same for all, so that Spark sees that two plans do the same. */
+  def canonical: KeyColumns =
+    KeyColumns(slot.withExprId(ExprId(0)), key.withExprId(ExprId(1)), order.withExprId(ExprId(2)))
 }
 
 object KeyColumns {
@@ -29,6 +33,9 @@ case class KeyedRows(fields: Seq[Expression], statistics: FieldStatistics, colum
   override def output: Seq[Attribute] = child.output ++ columns.all
   override def producedAttributes: AttributeSet = AttributeSet(columns.all)
   override def maxRows: Option[Long] = child.maxRows
+  override def stats: Statistics = child.stats
+  override protected def doCanonicalize(): LogicalPlan =
+    super.doCanonicalize().asInstanceOf[KeyedRows].copy(columns = columns.canonical)
   override protected def withNewChildInternal(newChild: LogicalPlan): KeyedRows = copy(child = newChild)
 }
 
@@ -58,6 +65,8 @@ case class KeyedRowsExec(
 
   override def simpleString(maxFields: Int): String =
     s"$nodeName ${statistics.parts} ranges by ${fields.mkString("[", ", ", "]")}"
+  override protected def doCanonicalize(): SparkPlan =
+    super.doCanonicalize().asInstanceOf[KeyedRowsExec].copy(columns = columns.canonical)
   override protected def withNewChildInternal(newChild: SparkPlan): KeyedRowsExec = copy(child = newChild)
 }
 

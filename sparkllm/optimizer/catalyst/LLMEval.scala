@@ -1,7 +1,7 @@
 package sparkllm.catalyst
 
 import org.apache.spark.sql.catalyst.expressions._
-import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, UnaryNode}
+import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Statistics, UnaryNode}
 
 /** Evaluates one call for every row of its child and appends the answer as `result`.
   *
@@ -20,7 +20,10 @@ case class LLMEval(
   override lazy val deterministic: Boolean = false
   override def maxRows: Option[Long] = child.maxRows
   override def maxRowsPerPartition: Option[Long] = child.maxRowsPerPartition
-  override def simpleString(maxFields: Int): String = LLMEval.describe(nodeName, call, guard, result, limit)
+  // row for row: Spark would forget all but the size
+  override def stats: Statistics = child.stats
+  override def simpleString(maxFields: Int): String =
+    LLMEval.describe(nodeName, call, guard, result, limit) + LLMEval.expected(this)
   override protected def withNewChildInternal(newChild: LogicalPlan): LLMEval = copy(child = newChild)
 }
 
@@ -28,13 +31,20 @@ object LLMEval {
   /** A free result column. */
   def result(): Attribute = AttributeReference("llm", org.apache.spark.sql.types.StringType, nullable = true)()
 
+  def model(call: LLMCall): String = call.spec.model.getOrElse(Setting("spark.sparkllm.model", "demo"))
+
   def describe(
       name: String, call: LLMCall, guard: Option[Expression], result: Attribute, limit: Option[Int]): String = {
     val fields = call.spec.fields.zip(call.fields).map { case (n, e) => s"$n=$e" }.mkString("[", ", ", "]")
-    val model = call.spec.model.getOrElse(Setting("spark.sparkllm.model", "demo"))
     val only = guard.map(g => s", only where $g").getOrElse("")
     val until = limit.map(n => s", limit: $n").getOrElse("")
     val layout = call.spec.dataFirst.map(l => s", layout: $l").getOrElse("")
-    s"$name $call AS $result, fields: $fields, model: $model$only$until$layout"
+    s"$name $call AS $result, fields: $fields, model: ${model(call)}$only$until$layout"
+  }
+
+  /** What is known of the run before it, for both plans. */
+  def expected(e: LLMEval): String = {
+    val order = if (e.call.fields.isEmpty) "" else s", field order: ${FieldOrder(e)}"
+    s"$order, expected calls: ${ExpectedCalls(e)}"
   }
 }

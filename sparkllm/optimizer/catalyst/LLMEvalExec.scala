@@ -25,6 +25,9 @@ case class LLMEvalExec(
     key -> SQLMetrics.createMetric(sparkContext, name)
   }.toMap
 
+  /** The field orders that tasks have used, as Python tells them ("2,0,1"); one for each engine at most. */
+  @transient private[catalyst] lazy val fieldOrders = sparkContext.collectionAccumulator[String]("field order")
+
   override protected def doExecute(): RDD[InternalRow] = {
     val input = child.output
     val counted = LLMEvalExec.counters.flatMap { case (key, field, _) =>
@@ -38,13 +41,19 @@ case class LLMEvalExec(
     val (columns, condition) = (kept :+ answer, guard)
     val follows = call.spec.dataFirst.exists(_.follows)
     val rdd = new AnswersRDD(child.execute(), result.exprId.id, inRounds = limit.isDefined, follows)
+    val (orderAt, orders) = (position("field_order"), fieldOrders)
     Reports.began(this)
     rdd.mapPartitions { in =>
       val project = UnsafeProjection.create(columns, input)
       val asked = condition.map(g => Predicate.create(g, input))
+      var told = orderAt.isEmpty
       in.map { row =>
         val counters = row.getStruct(at, width)
         if (counters != null) counted.foreach { case (i, metric) => if (!counters.isNullAt(i)) metric.add(counters.getInt(i)) }
+        if (!told && counters != null && !counters.isNullAt(orderAt.get)) {
+          orders.add(counters.getUTF8String(orderAt.get).toString)
+          told = true
+        }
         if (asked.forall(_.eval(row))) {
           rows.add(1)
           if (counters != null) error.filterNot(counters.isNullAt).foreach { i =>
@@ -61,7 +70,11 @@ case class LLMEvalExec(
     case _ => None
   }
 
-  override def simpleString(maxFields: Int): String = LLMEval.describe(nodeName, call, guard, result, limit)
+  override def simpleString(maxFields: Int): String = LLMEval.describe(nodeName, call, guard, result, limit) +
+    logicalLink.collect { case e: LLMEval => LLMEval.expected(e) }.getOrElse("")
+
+  /** In EXPLAIN FORMATTED, which the Spark UI shows. */
+  override def verboseStringWithOperatorId(): String = s"$formattedNodeName\n${simpleString(conf.maxToStringFields)}\n"
   override protected def withNewChildInternal(newChild: SparkPlan): LLMEvalExec = copy(child = newChild)
 }
 

@@ -3,6 +3,7 @@ package sparkllm.catalyst
 import java.util.WeakHashMap
 
 import scala.collection.mutable
+import scala.jdk.CollectionConverters._
 
 import org.apache.spark.sql.execution.{QueryExecution, SQLExecution}
 import org.apache.spark.sql.util.QueryExecutionListener
@@ -68,6 +69,9 @@ class ReportListener extends QueryExecutionListener {
       val one = list.addObject()
       one.set[com.fasterxml.jackson.databind.JsonNode]("call", LLMSpec.mapper.readTree(node.call.spec.json))
       LLMEvalExec.counters.foreach { case (key, _, _) => one.put(key, counts(key)) }
+      val orders = one.putArray("field_orders")
+      node.fieldOrders.value.asScala.distinct.foreach(order => orders.add(order))
+      node.fieldOrders.reset()
     }
     out.toString
   }

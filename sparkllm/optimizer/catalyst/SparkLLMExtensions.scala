@@ -33,6 +33,7 @@ object SparkLLMExtensions {
     ExtractCalls(late = true), // calls over an outer query's columns, which have just become ordinary ones
     PushFilters, // for those
     ShareBelowSort, // it looks at what ended up below a sort
+    ShareCalls, // before the next, for which an exchange stands between two calls
     CoLocate(session), // what it places must stay where it is
     DataFirst, // calls that share one placement read the same rows
     StopAtLimit) // last: it looks at what stands between a limit and its calls by now
