@@ -1,7 +1,7 @@
 package sparkllm.catalyst
 
 import org.apache.spark.sql.catalyst.expressions._
-import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, UnaryNode}
+import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Statistics, UnaryNode}
 
 /** Evaluates one call for every row of its child and appends the answer as `result`.
   *
@@ -18,6 +18,9 @@ case class LLMEval(
   override def output: Seq[Attribute] = child.output :+ result
   override def producedAttributes: AttributeSet = AttributeSet(result)
   override lazy val deterministic: Boolean = false
+  // the rows are the child's; without these, Spark knows nothing of a plan with a call
+  override lazy val distinctKeys: Set[ExpressionSet] = child.distinctKeys
+  override def stats: Statistics = child.stats
   override def maxRows: Option[Long] = child.maxRows
   override def maxRowsPerPartition: Option[Long] = child.maxRowsPerPartition
   override def simpleString(maxFields: Int): String = LLMEval.describe(nodeName, call, guard, result, limit)

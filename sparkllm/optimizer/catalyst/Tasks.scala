@@ -2,14 +2,21 @@ package sparkllm.catalyst
 
 import scala.jdk.CollectionConverters._
 
+import com.fasterxml.jackson.databind.JsonNode
+
 /** The named tasks, from the same tasks.json that Python reads: jar.py packs it into the jar. */
 object Tasks {
   private val resource = "/sparkllm/tasks.json"
 
-  lazy val names: Seq[String] = {
+  private lazy val tree: JsonNode = {
     val stream = getClass.getResourceAsStream(resource)
     require(stream != null, s"$resource is missing from the sparkllm jar; build it with sparkllm.optimizer.jar.build_jar()")
-    try LLMSpec.mapper.readTree(stream).fieldNames().asScala.toSeq.sorted
+    try LLMSpec.mapper.readTree(stream)
     finally stream.close()
   }
+
+  lazy val names: Seq[String] = tree.fieldNames().asScala.toSeq.sorted
+
+  /** The answers of a task where the call names none. */
+  def labels(task: String): Seq[String] = tree.path(task).path("labels").elements().asScala.map(_.asText()).toSeq
 }
