@@ -62,7 +62,7 @@ def test_rows_that_each_call_sees(plans: SparkSession, case: dict[str, Any]) -> 
     assert on[0] == expected, shown
     assert off[0] == expected, shown
     assert on[1] == case["on"], shown
-    assert off[1] == case["off"], shown
+    assert sorted(off[1]) == sorted(case["off"]), shown  # two sides of a join begin in any order
     assert on[2] <= off[2], shown
 
 
@@ -148,9 +148,8 @@ def analysed(plans: SparkSession, tmp_path: Path) -> Iterator[SparkSession]:
                   SELECT int(id) AS id, repeat(string(id % 2), 400) AS long, repeat(string(id % 2), 40) AS short
                   FROM range(0, 40, 1, 1)""")
     for name, rows in (("half", 20), ("all", 40)):
-        plans.sql(
-            f"CREATE TABLE keys_{name} USING parquet LOCATION '{tmp_path}/{name}' AS SELECT int(id) AS uid FROM range({rows})"
-        )
+        create = f"CREATE TABLE keys_{name} USING parquet LOCATION '{tmp_path}/{name}'"
+        plans.sql(f"{create} AS SELECT int(id) AS uid FROM range({rows})")
     for table in ("texts", "keys_half", "keys_all"):
         plans.sql(f"ANALYZE TABLE {table} COMPUTE STATISTICS FOR ALL COLUMNS")
     with setting(plans, "spark.sql.cbo.enabled", "true"):
@@ -160,13 +159,11 @@ def analysed(plans: SparkSession, tmp_path: Path) -> Iterator[SparkSession]:
 
 
 def test_column_statistics_tell_long_texts_from_short_ones(analysed: SparkSession) -> None:
-    labels = "labels => array('x', 'y')"
-    sql = (
-        f"SELECT id FROM texts WHERE llm('Is it x?', long, {labels}) <> 'x' AND llm('Is it y?', short, {labels}) <> 'x'"
-    )
-    assert [prompt for prompt, _ in asked(analysed, sql)[1]] == ["Is it y?", "Is it x?"]
+    of_long, of_short = (f"llm('{text}?', {text}, labels => array('x', 'y'))" for text in ("long", "short"))
+    sql = f"SELECT id FROM texts WHERE {of_long} <> 'x' AND {of_short} <> 'x'"
+    assert [prompt for prompt, _ in asked(analysed, sql)[1]] == ["short?", "long?"]
     with setting(analysed, "spark.sql.cbo.enabled", "false"):
-        assert [prompt for prompt, _ in asked(analysed, sql)[1]] == ["Is it x?", "Is it y?"]
+        assert [prompt for prompt, _ in asked(analysed, sql)[1]] == ["long?", "short?"]
 
 
 @pytest.mark.parametrize(("keys", "above"), [("half", True), ("all", False)])

@@ -40,7 +40,8 @@ object MeasureFilters extends AdaptiveSparkPlanHelper with PredicateHelper {
   private def add(f: FilterExec, rows: Long, kept: Long): Unit = {
     val calls = collect(f) { case e: LLMEvalExec => e.result.exprId -> e.call }.toMap
     val columns = collect(f) { case p: ProjectExec => p.projectList }.flatten
-    val conditions = splitConjunctivePredicates(f.condition).map(InlineColumns(_, columns))
+    val all = splitConjunctivePredicates(f.condition).map(InlineColumns(_, columns))
+    val conditions = Selectivity.withoutNullChecks(all)
     val read = conditions.map(_.references.map(_.exprId).filter(calls.contains).toSet).distinct
     // conditions over different answers: nobody knows which dropped a row
     if (read.size == 1 && read.head.nonEmpty) Seen.add(conditions, calls, rows, kept)
