@@ -47,7 +47,7 @@ case class Cascade(base: LogicalPlan, steps: Seq[Step], output: Seq[Attribute]) 
 object Cascade extends PredicateHelper {
   /** Ends at whatever is random, must stay in its place, or is no row-wise operator. */
   def of(plan: LogicalPlan): Cascade = plan match {
-    case e: LLMEval if movable(e) => add(of(e.child), e, Seq(Ask(e)))
+    case e: LLMEval if e.movable => add(of(e.child), e, Seq(Ask(e)))
     case f: Filter if Calls.deterministic(f.condition) =>
       add(of(f.child), f, splitConjunctivePredicates(f.condition).map(Keep(_)))
     case p: Project if p.projectList.forall(_.deterministic) =>
@@ -65,8 +65,4 @@ object Cascade extends PredicateHelper {
 
   private def add(below: Cascade, plan: LogicalPlan, steps: Seq[Step]): Cascade =
     below.copy(steps = below.steps ++ steps, output = plan.output)
-
-  /** CoLocate and StopAtLimit have not been there yet. */
-  private def movable(e: LLMEval): Boolean =
-    e.order.isEmpty && e.limit.isEmpty && e.call.deterministic && e.guard.forall(_.deterministic)
 }

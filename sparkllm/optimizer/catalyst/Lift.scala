@@ -32,7 +32,7 @@ case class Lift(
 
 object Lift {
   def of(plan: LogicalPlan): Option[Lift] = plan match {
-    case e: LLMEval if e.order.isEmpty && e.limit.isEmpty =>
+    case e: LLMEval if e.movable =>
       Some(Lift(e.child, AttributeSet(e.result), e.references, above => e.copy(child = above)))
     case f: Filter if Calls.deterministic(f.condition) => of(f.child).map(_.under(f))
     case p: Project if p.projectList.forall(_.deterministic) => of(p.child).filter(fresh(p, _)).map(_.under(p))

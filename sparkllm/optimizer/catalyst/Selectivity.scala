@@ -31,11 +31,9 @@ case class Selectivity(calls: Map[ExprId, LLMCall]) extends PredicateHelper {
     case Not(condition) => 1 - estimate(condition)
     case IsNotNull(_) => answered
     case IsNull(_) => 1 - answered
-    case EqualTo(value, constant) if constant.foldable => among(value, Seq(constant.eval()))
-    case EqualTo(constant, value) if constant.foldable => among(value, Seq(constant.eval()))
-    case EqualNullSafe(value, constant) if constant.foldable => among(value, Seq(constant.eval()))
-    case EqualNullSafe(constant, value) if constant.foldable => among(value, Seq(constant.eval()))
-    case In(value, list) if list.forall(_.foldable) => among(value, list.map(_.eval()))
+    case Equality(value, Literal(constant, _)) => among(value, Seq(constant))
+    case Equality(Literal(constant, _), value) => among(value, Seq(constant))
+    case In(value, list) if list.forall(_.isInstanceOf[Literal]) => among(value, list.map(_.eval()))
     case InSet(value, set) => among(value, set.toSeq)
     case _: Like | _: RLike | _: StartsWith | _: EndsWith | _: Contains => matched
     case Literal(true, _) => 1
