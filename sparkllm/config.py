@@ -69,8 +69,13 @@ class LLMConfig:
 
     optimizer_reuse: bool = _setting(True, "Evaluate the same call in one query once.")
     optimizer_push_filters: bool = _setting(True, "Run filters that need no answer before the LLM.")
+    optimizer_order_cascade: bool = _setting(True, "Order LLM calls by their cost and by the rows that filters drop.")
+    optimizer_learn_selectivity: bool = _setting(True, "For that order, use what filters kept in earlier queries.")
+    optimizer_pull_above_join: bool = _setting(True, "Call above joins that may drop rows and never multiply them.")
+    optimizer_pull_above_window: bool = _setting(True, "Call above a window that a filter such as rn = 1 reads.")
     optimizer_push_limits: bool = _setting(True, "Run LIMIT and top-k that need no answer before the LLM.")
     optimizer_stop_at_limit: bool = _setting(True, "Under a LIMIT, ask for few rows first and for more when wanted.")
+    optimizer_share_below_sort: bool = _setting(True, "Keep answers below a global sort, which reads its rows twice.")
     optimizer_prune_unused: bool = _setting(True, "Drop calls whose answer nobody reads.")
     optimizer_share_calls: bool = _setting(True, "Evaluate the same call over the same rows in two subqueries once.")
     optimizer_co_locate: bool = _setting(True, "Bring rows that share a prefix into one task; ask equal prompts once.")

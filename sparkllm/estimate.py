@@ -125,7 +125,7 @@ def _estimate(plan: dict[str, Any], frame: DataFrame | None, config: LLMConfig, 
     call = LLMCall.from_json(json.dumps(plan["call"]))
     sampled = None if frame is None else _sample(call, plan["model"], frame.toArrow(), config, rows)
     names = ("model", "field_order", "expected", "together", "stops")
-    return CallEstimate(call, *(plan[name] for name in names), sampled)
+    return CallEstimate(call=call, sampled=sampled, **{name: plan[name] for name in names})
 
 
 def _sample(call: LLMCall, model: str, table: pa.Table, config: LLMConfig, rows: int) -> Sampled:

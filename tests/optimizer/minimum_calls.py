@@ -28,12 +28,13 @@ __all__ = ["evaluate"]
 Tables = Mapping[str, list[dict[str, Any]]]
 
 
-def evaluate(query: sql.Query, tables: Tables) -> tuple[list[list[Any]], int]:
-    """The rows of `query` and the fewest rows that must be asked."""
+def evaluate(query: sql.Query, tables: Tables) -> tuple[list[list[Any]], int, int]:
+    """The rows of `query`, the fewest rows that must be asked, and as many as with conditions in the worse order."""
     tries = [Oracle(tables, backward) for backward in (False, True)]
     rows = [oracle.result(query) for oracle in tries]
     assert rows[0] == rows[1], "the order of conditions changed the result"
-    return rows[0], min(oracle.total() for oracle in tries)
+    totals = [oracle.total() for oracle in tries]
+    return rows[0], min(totals), max(totals)
 
 
 class Oracle(Values):

@@ -24,7 +24,10 @@ from sparkllm.spark_session import last_reports, register
 from sparkllm.udf.iterator_udf import iterator_udf
 
 FOLDER = Path(__file__).parent
-RULES = ("reuse", "shareCalls", "pushFilters", "pushLimits", "stopAtLimit", "pruneUnused")
+RULES = (
+    "reuse", "shareCalls", "pushFilters", "orderCascade", "pullAboveJoin", "pullAboveWindow", "pushLimits",
+    "stopAtLimit", "shareBelowSort", "pruneUnused",
+)  # fmt: skip
 COUNTS = ("distinct", "requests", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms")
 
 
@@ -64,7 +67,7 @@ def cases(name: str) -> list[Any]:
 @pytest.fixture(scope="module")
 def plans(spark: SparkSession) -> SparkSession:
     """A session of its own, so that the stand-in answers here and nowhere else."""
-    session = register(spark.newSession(), _function=stand_in())
+    session = register(spark.newSession(), optimizer_learn_selectivity=False, _function=stand_in())
     session.sql("""CREATE TEMP VIEW t AS SELECT int(id) AS id, array('good', 'bad', 'ok', 'meh')[id % 4] AS review,
                    array('a', 'b')[id % 2] AS title FROM range(0, 12, 1, 2)""")
     session.sql("CREATE TEMP VIEW s AS SELECT *, named_struct('c', review, 'd', id) AS b FROM t")

@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.functions import arrow_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
 from sparkllm.optimizer.layout import least_data
 from sparkllm.spark_session import _scala_object, last_reports, register
+from sparkllm.udf.iterator_udf import iterator_udf
 
 ROWS = 2000
 
@@ -26,7 +26,6 @@ ROWS = 2000
 def stand_in() -> Any:
     """An `__llm_eval` that tells, as JSON, what stands beside each row, the rows of its batch, and if it follows."""
 
-    @arrow_udf(StructType([StructField("value", StringType()), StructField("error", StringType())]))  # type: ignore[call-overload]
     def llm_eval(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         for batch in batches:
             rows = len(batch[1])
@@ -37,7 +36,8 @@ def stand_in() -> Any:
                 [pa.array(values, pa.string()), pa.nulls(rows, pa.string())], names=["value", "error"]
             )
 
-    return llm_eval
+    answer = StructType([StructField("value", StringType()), StructField("error", StringType())])
+    return iterator_udf(llm_eval, answer)
 
 
 def noise(seed: int, length: int) -> str:

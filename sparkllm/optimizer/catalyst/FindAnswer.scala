@@ -15,7 +15,9 @@ object FindAnswer {
   def apply(call: LLMCall, plan: LogicalPlan): Found = if (Setting.on("reuse")) find(call, plan) else None
 
   private def find(call: LLMCall, plan: LogicalPlan): Found = plan match {
-    case e: LLMEval if e.guard.isEmpty && e.call.semanticEquals(call) => Some((e, e.result))
+    case e: LLMEval if e.guard.isEmpty && e.call.semanticEquals(call) =>
+      val hint = e.call.selectivity.orElse(call.selectivity)
+      Some((e.copy(call = e.call.copy(selectivity = hint)), e.result))
     case p: Project if p.deterministic || p.projectList.forall(_.deterministic) => below(call, p)
     case j: Join => side(call, j)
     case _: LLMEval | _: Filter | _: Sort | _: GlobalLimit | _: LocalLimit | _: Offset | _: SubqueryAlias | _: View |

@@ -18,10 +18,13 @@ case class LLMEval(
   override def output: Seq[Attribute] = child.output :+ result
   override def producedAttributes: AttributeSet = AttributeSet(result)
   override lazy val deterministic: Boolean = false
+  /** It may change places with other operators: it draws no random fields, and CoLocate and StopAtLimit come later. */
+  def movable: Boolean = call.deterministic && guard.forall(_.deterministic) && order.isEmpty && limit.isEmpty
+  // the rows are the child's; without these, Spark knows little of a plan with a call
+  override lazy val distinctKeys: Set[ExpressionSet] = child.distinctKeys
+  override def stats: Statistics = child.stats.copy(isRuntime = false)
   override def maxRows: Option[Long] = child.maxRows
   override def maxRowsPerPartition: Option[Long] = child.maxRowsPerPartition
-  // row for row: Spark would forget all but the size
-  override def stats: Statistics = child.stats
   override def simpleString(maxFields: Int): String =
     LLMEval.describe(nodeName, call, guard, result, limit) + LLMEval.expected(this)
   override protected def withNewChildInternal(newChild: LogicalPlan): LLMEval = copy(child = newChild)

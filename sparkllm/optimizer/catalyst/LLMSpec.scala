@@ -17,6 +17,9 @@ case class LLMSpec(
 
   def text: String = task.orElse(prompt).get
 
+  /** The only answers there are; none for free text. */
+  def choices: Seq[String] = if (labels.nonEmpty) labels else task.toSeq.flatMap(Tasks.labels)
+
   /** Positions of the fields that the instruction holds, in the order of their first use: they precede all data. */
   def instructionFields: Seq[Int] =
     prompt.toSeq.flatMap(Template.placeholders).map(fields.indexOf(_)).filter(_ >= 0)

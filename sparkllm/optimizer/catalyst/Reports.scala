@@ -4,8 +4,10 @@ import java.util.WeakHashMap
 
 import scala.collection.mutable
 import scala.jdk.CollectionConverters._
+import scala.util.Try
 
 import org.apache.spark.sql.execution.{QueryExecution, SQLExecution}
+import org.apache.spark.sql.internal.SQLConf
 import org.apache.spark.sql.util.QueryExecutionListener
 
 /** The nodes that ran in one execution, and when the first began (nanoTime); `id` is the one in the Spark UI and in the
@@ -50,7 +52,12 @@ class ReportListener extends QueryExecutionListener {
     report(qe, ran => System.nanoTime() - ran.began, Some(exception.toString))
 
   private def report(qe: QueryExecution, nanos: Ran => Long, error: Option[String]): Unit = synchronized {
-    Reports.ended(qe).foreach(ran => Reports.add(json(ran, nanos(ran) / 1e9, error)))
+    Reports.ended(qe).foreach { ran =>
+      // before its counters are drained; a plan that it cannot read is no reason to lose the report
+      val conf = qe.sparkSession.sessionState.conf
+      Try(SQLConf.withExistingConf(conf)(MeasureFilters(qe, ran.nodes.toSeq, error.isEmpty)))
+      Reports.add(json(ran, nanos(ran) / 1e9, error))
+    }
   }
 
   /** Reads the counters and sets them back: a node that runs again then tells only what is new. */

@@ -10,7 +10,8 @@ import org.apache.spark.sql.catalyst.rules.Rule
   * nothing, unless the limit is a LocalLimit alone, as in a branch of UNION ALL; above an aggregate there is an
   * exchange already. */
 object ShareBelowSort extends Rule[LogicalPlan] {
-  override def apply(plan: LogicalPlan): LogicalPlan = rewrite(plan, underLimit = false)
+  override def apply(plan: LogicalPlan): LogicalPlan =
+    if (Setting.on("shareBelowSort")) rewrite(plan, underLimit = false) else plan
 
   private def rewrite(plan: LogicalPlan, underLimit: Boolean): LogicalPlan = plan match {
     case s: Sort if s.global && !underLimit && asks(s.child) => s.copy(child = shared(rewrite(s.child, false)))

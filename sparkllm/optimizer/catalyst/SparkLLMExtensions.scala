@@ -25,7 +25,9 @@ object SparkLLMExtensions {
   val rules: Seq[Rule[LogicalPlan]] = Seq(
     PruneUnused, // first: a call that nobody reads should hold up nothing
     PullAboveWindow, // before the filters, which then go below the call that it has moved up
+    PullAboveJoin, // likewise
     PushFilters, // before the limits: a limit must not pass a filter that stands above its call
+    OrderCascade, // after the filters: what needs no answer is below all calls by now
     PushLimits)
 
   /** After everything else: Spark has turned subqueries into joins, and knows which sorts are top-k. */

@@ -8,10 +8,6 @@ import com.fasterxml.jackson.databind.JsonNode
 object Tasks {
   private val resource = "/sparkllm/tasks.json"
 
-  lazy val names: Seq[String] = all.fieldNames().asScala.toSeq.sorted
-
-  def instruction(name: String): String = all.path(name).path("instruction").asText()
-
   private lazy val all: JsonNode = {
     val stream = getClass.getResourceAsStream(resource)
     require(stream != null,
@@ -19,4 +15,11 @@ object Tasks {
     try LLMSpec.mapper.readTree(stream)
     finally stream.close()
   }
+
+  lazy val names: Seq[String] = all.fieldNames().asScala.toSeq.sorted
+
+  def instruction(name: String): String = all.path(name).path("instruction").asText()
+
+  /** The answers of a task where the call names none. */
+  def labels(task: String): Seq[String] = all.path(task).path("labels").elements().asScala.map(_.asText()).toSeq
 }

@@ -1,0 +1,81 @@
+package sparkllm.catalyst
+
+import scala.collection.mutable
+
+import org.apache.spark.sql.catalyst.expressions._
+
+/** Chooses the order of a cascade's steps for OrderCascade; they are named by their place. */
+private class CascadeOrder(cascade: Cascade) {
+  private val steps = cascade.steps.toIndexedSeq
+  private val asked: Map[ExprId, LLMCall] = steps.collect { case Ask(e) => e.result.exprId -> e.call }.toMap
+  private val makers: Map[ExprId, Int] = steps.zipWithIndex.collect {
+    case (Ask(e), i) => e.result.exprId -> i
+    case (Compute(column), i) => column.exprId -> i
+  }.toMap
+  /** The steps that must come before each step. */
+  private val before: IndexedSeq[Set[Int]] = steps.foldLeft(Vector.empty[Set[Int]]) { (known, step) =>
+    known :+ step.reads.toSeq.flatMap(a => makers.get(a.exprId)).flatMap(j => known(j) + j).toSet
+  }
+  private val calls: IndexedSeq[Set[Int]] = before.map(_.filter(steps(_).isInstanceOf[Ask]))
+  private val cost: Map[Int, Double] = {
+    val model = CallCost(cascade.base, asked)
+    steps.zipWithIndex.collect { case (Ask(e), i) => i -> model(e.call) }.toMap
+  }
+
+  /** The filters over the same answers, in order of their first place: they drop rows together. */
+  private case class Predicate(filters: Seq[Int], calls: Set[Int], share: Double)
+  private val predicates: Seq[Predicate] = {
+    val over = steps.indices.collect { case i if steps(i).isInstanceOf[Keep] && calls(i).nonEmpty => (i, meaning(i)) }
+    val groups = over.groupBy { case (_, meaning) => meaning.references.map(_.exprId).filter(asked.contains).toSet }
+    groups.values.toSeq.sortBy(_.head._1).map { group =>
+      Predicate(group.map(_._1), calls(group.head._1), Selectivity(asked)(group.map(_._2)))
+    }
+  }
+
+  private val placed = mutable.LinkedHashSet[Int]()
+
+  /** The steps in a better order, if there is one. */
+  def better: Option[Seq[Step]] = {
+    settle()
+    while (open.nonEmpty) run(open.minBy(rank))
+    steps.indices.foreach(place)
+    val order = placed.toSeq
+    val paid = order.filter(i => steps(i) match {
+      case _: Ask => true
+      case _: Keep => calls(i).nonEmpty // where a filter without answers stands is PushFilters' business
+      case _: Compute => false
+    })
+    if (paid == paid.sorted) None else Some(order.map(steps))
+  }
+
+  private def open: Seq[Predicate] = predicates.filterNot(_.filters.forall(placed))
+
+  private def missing(p: Predicate): Set[Int] = p.calls.filterNot(placed)
+
+  private def rank(p: Predicate): Double = missing(p).toSeq.map(cost).sum / (1 - p.share)
+
+  /** What needs only some of the calls that `p` needs comes before it. */
+  private def run(p: Predicate): Unit = {
+    val inner = open.filter(o => missing(o).subsetOf(missing(p)) && missing(o) != missing(p))
+    if (inner.isEmpty) missing(p).toSeq.sorted.foreach(place)
+    else {
+      run(inner.minBy(rank))
+      run(p)
+    }
+  }
+
+  private def place(i: Int): Unit = (before(i).toSeq.sorted :+ i).foreach { j =>
+    if (placed.add(j) && steps(j).isInstanceOf[Ask]) settle()
+  }
+
+  /** Every filter whose answers are there. */
+  private def settle(): Unit = steps.indices.foreach { i =>
+    if (steps(i).isInstanceOf[Keep] && calls(i).subsetOf(placed)) place(i)
+  }
+
+  /** The condition of a filter without the columns that are computed in between. */
+  private def meaning(filter: Int): Expression = {
+    val columns = steps.collect { case Compute(column) => column }
+    InlineColumns(steps(filter).asInstanceOf[Keep].condition, columns)
+  }
+}

@@ -1,0 +1,56 @@
+"""Every Catalyst rule as a pair of optimized plans: without the rule and with it, all others being on."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+from sparkllm.config import LLMConfig
+from sparkllm.spark_session import register
+from tests.optimizer.test_cascade import setting
+from tests.optimizer.test_catalyst import stand_in
+
+CASES = json.loads(Path(__file__).with_name("catalyst_plans.json").read_text(encoding="utf-8"))
+# these run in the Python workers, or order by what earlier queries kept
+NO_RULES_OF_CATALYST = {"dedup", "orderFields", "orderRows", "learnSelectivity"}
+
+
+@pytest.fixture(scope="module")
+def tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SparkSession:
+    session = register(spark.newSession(), tasks=2, optimizer_learn_selectivity=False, _function=stand_in())
+    columns = {"t": ["int(id) AS id", "string(id) AS title", "string(id) AS review"], "u": ["int(id) AS uid"]}
+    for name, expressions in columns.items():
+        path = str(tmp_path_factory.mktemp("plans") / name)
+        session.range(4).selectExpr(*expressions).write.parquet(path)
+        session.read.parquet(path).createOrReplaceTempView(name)
+    return session
+
+
+def optimized(spark: SparkSession, sql: str) -> list[str]:
+    """The lines of the plan without ids, and of an LLMEval without what it repeats."""
+    text = spark.sql(sql)._jdf.queryExecution().optimizedPlan().toString()  # type: ignore[operator]
+    text = re.sub(r"#\d+L?", "", re.sub(r", fields: \[[^\]]*\], model: \w+", "", text))
+    return [line.rstrip() for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, id=f"{c['rule']}: {c['claim']}") for c in CASES])
+def test_a_rule_turns_this_plan_into_that(tables: SparkSession, case: dict[str, Any]) -> None:
+    # files of some bytes as large as a table of some MB
+    with setting(tables, "spark.sql.sources.fileCompressionFactor", "10000" if case.get("large") else "1.0"):
+        with setting(tables, f"spark.sparkllm.optimizer.{case['rule']}", "false"):
+            before = optimized(tables, case["sql"])
+        after = optimized(tables, case["sql"])
+    for name, got in (("before", before), ("after", after)):
+        expected = case[name]
+        shown = "\n".join([case["sql"], "before:", *case["before"], "got:", *got, "expected:", *expected])
+        assert got == expected, f"{name}, {shown}"
+
+
+def test_every_rule_has_a_pair() -> None:
+    switches = {key.rpartition(".")[2] for key, name in LLMConfig.spark_keys().items() if name.startswith("optimizer_")}
+    assert {case["rule"] for case in CASES} == switches - NO_RULES_OF_CATALYST
