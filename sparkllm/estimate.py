@@ -124,8 +124,8 @@ def explain(query: DataFrame | str, spark: SparkSession | None = None, rows: int
 def _estimate(plan: dict[str, Any], frame: DataFrame | None, config: LLMConfig, rows: int) -> CallEstimate:
     call = LLMCall.from_json(json.dumps(plan["call"]))
     sampled = None if frame is None else _sample(call, plan["model"], frame.toArrow(), config, rows)
-    names = ("model", "field_order", "expected", "together", "stops")
-    return CallEstimate(call=call, sampled=sampled, **{name: plan[name] for name in names})
+    given = {name: plan[name] for name in ("model", "field_order", "expected", "together", "stops")}
+    return CallEstimate(call=call, sampled=sampled, **given)
 
 
 def _sample(call: LLMCall, model: str, table: pa.Table, config: LLMConfig, rows: int) -> Sampled:
