@@ -6,28 +6,33 @@ import org.apache.spark.sql.catalyst.plans.logical._
 /** What one operator of a Cascade does to its rows. */
 sealed trait Step {
   def reads: AttributeSet
+  def makes: Option[Attribute]
 }
 
 /** Appends an answer. */
 case class Ask(e: LLMEval) extends Step {
   override def reads: AttributeSet = e.references
+  override def makes: Option[Attribute] = Some(e.result)
 }
 
 /** Appends a computed column. */
 case class Compute(column: Alias) extends Step {
   override def reads: AttributeSet = column.references
+  override def makes: Option[Attribute] = Some(column.toAttribute)
 }
 
 /** Drops rows. */
 case class Keep(condition: Expression) extends Step {
   override def reads: AttributeSet = condition.references
+  override def makes: Option[Attribute] = None
 }
 
 /** The calls, filters and columns directly above `base`, lowest first: in any order in which each comes after what
   * makes its columns, the rows are the same.
   *
-  * `Project [id, r AS c] <- Filter (r = 'a') <- LLMEval r <- t` is base t, steps `Ask r, Keep (r = 'a'), Compute (r
-  * AS c)` and output `id, c`. Columns that are dropped on the way stay; Spark's own column pruning drops them again. */
+  * `Project [id, r AS c] <- Filter (r = 'a') <- LLMEval r <- t` has base t, the steps Ask r, Keep (r = 'a') and
+  * Compute (r AS c), and output id, c. Columns that are dropped on the way stay; Spark's own column pruning drops them
+  * again. */
 case class Cascade(base: LogicalPlan, steps: Seq[Step], output: Seq[Attribute]) {
   def plan: LogicalPlan = {
     val top = steps.foldLeft(base) {
@@ -38,10 +43,7 @@ case class Cascade(base: LogicalPlan, steps: Seq[Step], output: Seq[Attribute]) 
     if (top.output.map(_.exprId) == output.map(_.exprId)) top else Project(output, top)
   }
 
-  private def columns: AttributeSet = base.outputSet ++ AttributeSet(steps.collect {
-    case Ask(e) => e.result
-    case Compute(column) => column.toAttribute
-  })
+  private def columns: AttributeSet = base.outputSet ++ AttributeSet(steps.flatMap(_.makes))
 }
 
 object Cascade extends PredicateHelper {

@@ -8,10 +8,8 @@ import org.apache.spark.sql.catalyst.expressions._
 private class CascadeOrder(cascade: Cascade) {
   private val steps = cascade.steps.toIndexedSeq
   private val asked: Map[ExprId, LLMCall] = steps.collect { case Ask(e) => e.result.exprId -> e.call }.toMap
-  private val makers: Map[ExprId, Int] = steps.zipWithIndex.collect {
-    case (Ask(e), i) => e.result.exprId -> i
-    case (Compute(column), i) => column.exprId -> i
-  }.toMap
+  private val makers: Map[ExprId, Int] =
+    steps.zipWithIndex.flatMap { case (step, i) => step.makes.map(_.exprId -> i) }.toMap
   /** The steps that must come before each step. */
   private val before: IndexedSeq[Set[Int]] = steps.foldLeft(Vector.empty[Set[Int]]) { (known, step) =>
     known :+ step.reads.toSeq.flatMap(a => makers.get(a.exprId)).flatMap(j => known(j) + j).toSet

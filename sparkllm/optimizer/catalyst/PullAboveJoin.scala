@@ -8,11 +8,11 @@ import org.apache.spark.sql.catalyst.rules.Rule
 /** A call on one side of a join runs above it, with the filters that read its answer, where the join may leave fewer
   * of that side's rows and never more.
   *
-  * `Join id = uid <- (Filter (r = 'a') <- LLMEval r <- t), Distinct u` -> `Filter (r = 'a') <- LLMEval r <- Join id =
-  * uid <- t, Distinct u`. So for SEMI and ANTI joins, and for inner joins whose other side has each key once (GROUP
-  * BY, DISTINCT) or one row; where Spark's statistics say that such a join leaves as many rows as came, nothing
-  * moves. An outer join keeps all rows of its call's side: there only under a filter or a LIMIT that needs the join.
-  * A join that may multiply rows has its calls below, once for each row.
+  * `Join id = uid <- (Filter (r = 'a') <- LLMEval r <- t), Distinct u` ->
+  * `Filter (r = 'a') <- LLMEval r <- Join id = uid <- t, Distinct u`. So for SEMI and ANTI joins, and for inner joins
+  * whose other side has each key once (GROUP BY, DISTINCT) or one row; where Spark's statistics say that such a join
+  * leaves as many rows as came, nothing moves. An outer join keeps all rows of its call's side: there only under a
+  * filter or a LIMIT that needs the join. A join that may multiply rows has its calls below, once for each row.
   *
   * Never more calls, and never more joined rows than the side has. What grows is the join's input, by the rows that
   * the filter would have dropped and by the call's fields in place of its answer: bytes to shuffle, where an answer
@@ -42,7 +42,7 @@ object PullAboveJoin extends Rule[LogicalPlan] with PredicateHelper {
 
   private def pull(j: Join, above: Above): Option[LogicalPlan] = left(j, above).orElse(right(j, above))
 
-  private def left(j: Join, above: Above): Option[LogicalPlan] = Lift.of(j.left).filter(free(j, _)).flatMap { call =>
+  private def left(j: Join, above: Above): Option[LogicalPlan] = lift(j, j.left, j.right).flatMap { call =>
     val joined = j.copy(left = call.below)
     val pays = j.joinType match {
       case LeftSemi | LeftAnti => true
@@ -50,20 +50,22 @@ object PullAboveJoin extends Rule[LogicalPlan] with PredicateHelper {
       case LeftOuter => once(j, j.right) && above.drops(call.answers)
       case _ => false
     }
-    if (pays) Some(Project(j.output, call.above(joined))) else None
+    if (pays) Some(Cascade(joined, call.steps, j.output).plan) else None
   }
 
-  private def right(j: Join, above: Above): Option[LogicalPlan] = Lift.of(j.right).filter(free(j, _)).flatMap { call =>
+  private def right(j: Join, above: Above): Option[LogicalPlan] = lift(j, j.right, j.left).flatMap { call =>
     val joined = j.copy(right = call.below)
     val pays = j.joinType match {
       case _: InnerLike => once(j, j.left) && fewer(joined, call, above)
       case RightOuter => once(j, j.left) && above.drops(call.answers)
       case _ => false
     }
-    if (pays) Some(Project(j.output, call.above(joined))) else None
+    if (pays) Some(Cascade(joined, call.steps, j.output).plan) else None
   }
 
-  private def free(j: Join, call: Lift): Boolean = !j.condition.exists(_.references.intersect(call.answers).nonEmpty)
+  /** A table on both sides may have the same columns on both: then they must not both come up. */
+  private def lift(j: Join, side: LogicalPlan, other: LogicalPlan): Option[Lift] =
+    Lift.of(side, j.condition).filter(_.below.outputSet.intersect(other.outputSet).isEmpty)
 
   /** Each row of the side across from `other` meets at most one of its rows. */
   private def once(j: Join, other: LogicalPlan): Boolean = other.maxRows.exists(_ <= 1) || {
