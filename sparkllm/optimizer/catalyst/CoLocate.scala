@@ -19,19 +19,16 @@ import org.apache.spark.sql.internal.SQLConf
   * optimized. A child that is dear to run, or must not run twice, writes an exchange first.
   *
   * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, random fields, and a
-  * call over the fields of a call below it, whose rows are in place; and below `input_file_name()`, which no shuffle
-  * passes on. */
+  * call over the fields of a call below it, whose rows are in place. */
 case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan =
     if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("coLocate")) plan else rewrite(plan, limited = false)
 
-  /** @param limited a shuffle below would read rows that nobody wants, or lose the file that they came from */
   private def rewrite(plan: LogicalPlan, limited: Boolean): LogicalPlan = plan match {
     case e: LLMEval =>
       val below = e.copy(child = rewrite(e.child, limited))
       if (e.order.isDefined || limited) below else follow(below).getOrElse(place(below))
     case _: GlobalLimit | _: LocalLimit | _: Offset => plan.mapChildren(rewrite(_, limited = true))
-    case p if p.expressions.exists(_.exists(CoLocate.readsFile)) => plan.mapChildren(rewrite(_, limited = true))
     case _: Aggregate | _: Join | _: Window | _: RepartitionOperation => plan.mapChildren(rewrite(_, limited = false))
     case s: Sort if s.global => s.mapChildren(rewrite(_, limited = false))
     case other => other.mapChildren(rewrite(_, limited))
@@ -120,11 +117,6 @@ object CoLocate {
     case r: DataSourceV2ScanRelation => r.relation.table.isInstanceOf[FileTable]
     case _: CTERelationRef => true // Spark will put an exchange there
     case _: LocalRelation | _: OneRowRelation | _: Range | _: InMemoryRelation | _: HiveTableRelation => true
-    case _ => false
-  }
-
-  private def readsFile(e: Expression): Boolean = e match {
-    case _: InputFileName | _: InputFileBlockStart | _: InputFileBlockLength => true
     case _ => false
   }
 
