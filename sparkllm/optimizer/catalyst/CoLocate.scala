@@ -1,10 +1,14 @@
 package sparkllm.catalyst
 
 import org.apache.spark.sql.SparkSession
+import org.apache.spark.sql.catalyst.catalog.HiveTableRelation
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical._
 import org.apache.spark.sql.catalyst.rules.Rule
 import org.apache.spark.sql.execution.LogicalRDD
+import org.apache.spark.sql.execution.columnar.InMemoryRelation
+import org.apache.spark.sql.execution.datasources.{HadoopFsRelation, LogicalRelation}
+import org.apache.spark.sql.execution.datasources.v2.{DataSourceV2ScanRelation, FileTable}
 import org.apache.spark.sql.internal.SQLConf
 
 /** Brings rows that share a prefix into one task: equal prompts meet (dedup is global), and every task holds one
@@ -14,8 +18,8 @@ import org.apache.spark.sql.internal.SQLConf
   * KeyedRows reads its rows twice, once to choose the field order and the ranges. No job runs while the query is
   * optimized. A child that is dear to run, or must not run twice, writes an exchange first.
   *
-  * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, and a call over
-  * the fields of a call below it, whose rows are in place. */
+  * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, random fields, and
+  * a call over the fields of a call below it, whose rows are in place. */
 case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan =
     if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("coLocate")) plan else rewrite(plan, limited = false)
@@ -32,14 +36,16 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
 
   private def place(e: LLMEval): LogicalPlan = {
     val slots = CoLocate.slots(session)
-    if (e.call.fields.isEmpty || slots < 2 || CoLocate.tooSmall(e.child) || CoLocate.sorted(e.child)) e
+    val placeable = e.call.fields.nonEmpty && e.call.deterministic && slots > 1
+    if (!placeable || CoLocate.tooSmall(e.child) || CoLocate.sorted(e.child)) e
     else byStatistics(e, if (CoLocate.twice(e.child)) RepartitionByExpression(Nil, e.child, None) else e.child, slots)
   }
 
   private def byStatistics(e: LLMEval, rows: LogicalPlan, slots: Int): LogicalPlan = {
     val fields = LLMStrategy.texts(e.call, e.guard)
     val spec = e.call.spec
-    val statistics = FieldStatistics(spec.fields, spec.instructionFields, !Setting.on("orderFields"), slots)
+    val statistics = FieldStatistics(
+      spec.fields, spec.instructionFields, !Setting.on("orderFields"), slots, CoLocate.shared)
     val columns = KeyColumns.fresh()
     val keyed = KeyedRows(fields, statistics, columns, rows)
     val placed = RepartitionByExpression(Seq(SlotKey(columns.slot, slots)), keyed, Some(slots))
@@ -70,9 +76,12 @@ object CoLocate {
 
   /** Ranges of a call: `spark.sparkllm.tasks`, or two for each core, so that a late one does not hold up the end. */
   def slots(session: SparkSession): Int = {
-    val asked = Setting("spark.sparkllm.tasks", "0").trim.toInt
+    val asked = Setting.number("tasks", 0).toInt
     if (asked > 0) asked else 2 * session.sparkContext.defaultParallelism
   }
+
+  /** Equal prompts are asked once. Else a value that most rows have, all in one task, would be the work of that task. */
+  def shared: Boolean = Setting.on("dedup") && Setting.number("temperature", 0) == 0
 
   def tooSmall(plan: LogicalPlan): Boolean =
     plan.maxRows.exists(_ <= fewRows) || plan.stats.rowCount.exists(_ <= fewRows) ||
@@ -86,7 +95,8 @@ object CoLocate {
 
   /** Its rows come in an order that the query asked for, and that nothing above would bring back. */
   def sorted(plan: LogicalPlan): Boolean = plan match {
-    case s: Sort => s.global
+    case _: Sort => true
+    case e: LLMEval if e.order.isDefined => false // that sort is this rule's
     case _: LLMEval | _: Filter | _: Project | _: GlobalLimit | _: LocalLimit | _: Offset =>
       plan.children.exists(sorted)
     case _ => false
@@ -95,10 +105,21 @@ object CoLocate {
   /** Running `plan` twice would be wrong (it asks a model, it is random) or dear. */
   def twice(plan: LogicalPlan): Boolean = plan.exists {
     case _: LLMEval | _: Join | _: Aggregate | _: Window | _: Generate | _: Distinct => true
+    case _: ObjectProducer | _: ScriptTransformation => true // functions of a user
+    case leaf: LeafNode => !rereadable(leaf)
     case p => p.expressions.exists(_.exists {
       case _: PythonFuncExpression | _: ScalaUDF | _: UserDefinedExpression | _: SubqueryExpression => true
       case other => !other.deterministic
     })
+  }
+
+  /** Files and memory; others, an RDD or a database, are somebody's code, and may give other rows the second time. */
+  private def rereadable(leaf: LeafNode): Boolean = leaf match {
+    case r: LogicalRelation => r.relation.isInstanceOf[HadoopFsRelation]
+    case r: DataSourceV2ScanRelation => r.relation.table.isInstanceOf[FileTable]
+    case _: CTERelationRef => true // Spark will put an exchange there
+    case _: LocalRelation | _: OneRowRelation | _: Range | _: InMemoryRelation | _: HiveTableRelation => true
+    case _ => false
   }
 
   def sameFields(a: LLMCall, b: LLMCall): Boolean =

@@ -20,8 +20,9 @@ final class Distinct(p: Int) {
 
   def count: Long = {
     val m = registers.length.toDouble
-    val estimate = 0.7213 / (1 + 1.079 / m) * m * m / registers.map(r => math.pow(2, -r.toDouble)).sum
-    val empty = registers.count(_ == 0)
+    var (sum, empty) = (0.0, 0)
+    registers.foreach { r => sum += 1.0 / (1L << r); if (r == 0) empty += 1 } // asked often: for each set of fields
+    val estimate = 0.7213 / (1 + 1.079 / m) * m * m / sum
     math.round(if (estimate <= 2.5 * m && empty > 0) m * math.log(m / empty) else estimate)
   }
 

@@ -14,7 +14,7 @@ import org.apache.spark.sql.catalyst.rules.Rule
 case class ExtractCalls(late: Boolean) extends Rule[LogicalPlan] with PredicateHelper {
   override def apply(plan: LogicalPlan): LogicalPlan = if (Calls.operators(plan).isEmpty) plan else {
     if (!late) CheckCalls(plan)
-    val out = rewrite(plan)
+    val out = FileOfRow(rewrite(plan))
     CheckCalls.nothingLeft(out)
     out
   }

@@ -10,7 +10,7 @@ import org.apache.spark.unsafe.types.UTF8String
   * (HyperLogLog), and the rows with the smallest hashes, each once: a uniform sample of the distinct rows.
   *
   * Joint counts are what the field order is chosen by (with marginal counts alone half of the reuse is missed); the
-  * sample is what the ranges are cut by. Bounded: 4 KB a field, 1 KB a pair, `capacity` rows of shortened fields.
+  * sample is what the ranges are cut by. Bounded: 4 KB a field, 1 KB a pair, and the sample (BottomRows).
   *
   * @param width fields of the call
   * @param capacity most rows of the sample */
@@ -23,10 +23,12 @@ final class FieldSketch(val width: Int, val capacity: Int) {
   private val sample = new BottomRows(capacity)
   private var rows = 0L
 
-  /** One row; a NULL field is null. Rows without any field are not asked, and not counted. */
-  def add(fields: Array[UTF8String]): Unit = if (fields.exists(_ != null)) {
+  /** One row; a NULL field is null. Rows without any field are not asked, and not counted.
+    *
+    * @param apart sets rows of the same fields apart where each is asked for itself; else 0 */
+  def add(fields: Array[UTF8String], apart: Long): Unit = if (fields.exists(_ != null)) {
     val hashes = fields.map(FieldSketch.hash)
-    val row = FieldSketch.combine(hashes)
+    val row = FieldSketch.combine(hashes) ^ apart
     rows += 1
     whole.add(row)
     var i, pair = 0

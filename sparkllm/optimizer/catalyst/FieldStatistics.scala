@@ -9,30 +9,33 @@ import org.apache.spark.unsafe.types.UTF8String
   * @param first fields that stand in front of all others, those of the instruction
   * @param keep the query's own field order stays
   * @param parts most ranges
+  * @param shared equal prompts are asked once
   * @param dataFirst bytes of a row that no row before it shares, from which the data stands before the instruction */
 case class FieldStatistics(
-    names: Seq[String], first: Seq[Int], keep: Boolean, parts: Int, dataFirst: Option[Int] = None) {
+    names: Seq[String], first: Seq[Int], keep: Boolean, parts: Int, shared: Boolean, dataFirst: Option[Int] = None) {
   private def empty: FieldSketch =
-    new FieldSketch(names.size, math.min(FieldStatistics.sampledPerPart * parts, FieldStatistics.mostSampled))
+    new FieldSketch(names.size, math.min(FieldStatistics.sampledPerPart * parts, FieldStatistics.mostSampled).toInt)
 
   /** Runs one job over the rows; what travels is of bounded size (FieldSketch). */
-  def placement(rows: RDD[Array[UTF8String]]): Placement = {
+  def placement(rows: RDD[(Array[UTF8String], Long)]): Placement = {
     val start = empty.serialize()
     val sketches = rows.mapPartitions { in =>
       val sketch = FieldSketch.deserialize(start)
-      in.foreach(sketch.add)
+      in.foreach { case (fields, apart) => sketch.add(fields, apart) }
       Iterator(sketch.serialize())
     }
-    FieldSketch.deserialize(sketches.treeAggregate(start)(FieldStatistics.merge, FieldStatistics.merge))
+    val (merge, depth) = (FieldStatistics.merge _, 2)
+    // the driver gets one sketch, however many tasks there are
+    FieldSketch.deserialize(sketches.treeAggregate(start, merge, merge, depth, finalAggregateOnExecutor = true))
       .placement(this)
   }
 }
 
 object FieldStatistics {
   /** A range's share of the tokens is off by about 1 / sqrt of this many rows. */
-  val sampledPerPart = 512
-  /** Some MB at most travel from each task to the one that merges them. */
-  val mostSampled = 16384
+  val sampledPerPart = 512L
+  /** Rows of a sample, whose bytes BottomRows bounds too. */
+  val mostSampled = 16384L
 
   private def merge(a: Array[Byte], b: Array[Byte]): Array[Byte] =
     FieldSketch.deserialize(a).merge(FieldSketch.deserialize(b)).serialize()

@@ -5,7 +5,7 @@ import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Statistics, UnaryNode}
 import org.apache.spark.sql.catalyst.plans.physical.Partitioning
-import org.apache.spark.sql.execution.{SparkPlan, UnaryExecNode}
+import org.apache.spark.sql.execution.{ScalarSubquery, SparkPlan, UnaryExecNode}
 import org.apache.spark.sql.execution.metric.{SQLMetric, SQLMetrics}
 import org.apache.spark.sql.types.{BinaryType, IntegerType, StringType}
 import org.apache.spark.unsafe.types.UTF8String
@@ -53,14 +53,18 @@ case class KeyedRowsExec(
     Map("dataFirst" -> SQLMetrics.createMetric(sparkContext, "rows with the data before the instruction"))
 
   override protected def doExecute(): RDD[InternalRow] = {
-    val (texts, input, rows, dataFirst) = (fields, child.output, child.execute(), longMetric("dataFirst"))
-    val placement = statistics.placement(rows.mapPartitions { in =>
-      val evaluate = UnsafeProjection.create(texts, input)
-      in.map(row => KeyedRowsExec.cells(evaluate(row)))
+    val (texts, input, rows, dataFirst) =
+      (fields.map(KeyedRowsExec.known), child.output, child.execute(), longMetric("dataFirst"))
+    val (parts, shared) = (statistics.parts, statistics.shared)
+    val placement = statistics.placement(rows.mapPartitionsWithIndex { (partition, in) =>
+      val read = new KeyReader(texts, input, shared, partition)
+      in.map(row => (read.fields(row), read.apart(row)))
     })
-    val keyed = rows.mapPartitionsWithIndex(
-      KeyedRowsExec.keyed(placement.toBytes, statistics.parts, texts, input))
-    if (!placement.dataFirst) keyed else keyed.mapPartitions(_.map { row => dataFirst.add(1); row })
+    val (bytes, first) = (placement.toBytes, placement.dataFirst)
+    rows.mapPartitionsWithIndex { (partition, in) =>
+      val keyed = KeyedRowsExec.keyed(bytes, parts, new KeyReader(texts, input, shared, partition), input)(in)
+      if (!first) keyed else keyed.map { row => dataFirst.add(1); row }
+    }
   }
 
   override def simpleString(maxFields: Int): String =
@@ -71,25 +75,25 @@ case class KeyedRowsExec(
 }
 
 object KeyedRowsExec {
-  private def cells(values: InternalRow): Array[UTF8String] =
-    Array.tabulate(values.numFields)(i => if (values.isNullAt(i)) null else values.getUTF8String(i))
+  /** A subquery has its value by now; as it is, it would take its whole plan to the executors. */
+  private def known(e: Expression): Expression = e.transform {
+    case s: ScalarSubquery => Literal(s.eval(null), s.dataType)
+  }
 
-  private def keyed(bytes: Array[Byte], parts: Int, texts: Seq[Expression], input: Seq[Attribute])(
-      partition: Int, rows: Iterator[InternalRow]): Iterator[InternalRow] = {
+  private def keyed(bytes: Array[Byte], parts: Int, read: KeyReader, input: Seq[Attribute])(
+      rows: Iterator[InternalRow]): Iterator[InternalRow] = {
     val place = Placement(bytes)
     val order = place.orderText
-    val evaluate = UnsafeProjection.create(texts, input)
     val join = UnsafeProjection.create(
       input.zipWithIndex.map { case (a, i) => BoundReference(i, a.dataType, a.nullable) } ++
         Seq(IntegerType, BinaryType, StringType).zipWithIndex.map { case (t, i) =>
           BoundReference(input.size + i, t, nullable = false)
         })
     val both = new JoinedRow
-    var unasked = partition // rows that ask nothing go anywhere: to all ranges in turn
     rows.map { row =>
-      val values = cells(evaluate(row))
-      val key = FieldSketch.key(values, place.order, FieldSketch.combine(values.map(FieldSketch.hash)))
-      val slot = if (values.exists(_ != null)) place.slot(key) else { unasked += 1; Math.floorMod(unasked, parts) }
+      val values = read.fields(row)
+      val key = FieldSketch.key(values, place.order, FieldSketch.combine(values.map(FieldSketch.hash)) ^ read.apart(row))
+      val slot = if (values.exists(_ != null)) place.slot(key) else Math.floorMod(read.spread(row), parts)
       join(both(row, InternalRow(slot, key, order)))
     }
   }
