@@ -34,9 +34,15 @@ case class KeyedRows(fields: Seq[Expression], statistics: FieldStatistics, colum
   override def producedAttributes: AttributeSet = AttributeSet(columns.all)
   override def maxRows: Option[Long] = child.maxRows
   override def stats: Statistics = child.stats
+  override def simpleString(maxFields: Int): String = KeyedRows.describe(nodeName, statistics, fields)
   override protected def doCanonicalize(): LogicalPlan =
     super.doCanonicalize().asInstanceOf[KeyedRows].copy(columns = columns.canonical)
   override protected def withNewChildInternal(newChild: LogicalPlan): KeyedRows = copy(child = newChild)
+}
+
+object KeyedRows {
+  def describe(name: String, statistics: FieldStatistics, fields: Seq[Expression]): String =
+    s"$name ${statistics.parts} ranges by ${fields.mkString("[", ", ", "]")}"
 }
 
 /** Both passes read the one RDD of the child, as Spark's range partitioning does: where that is an exchange, what is
@@ -67,8 +73,7 @@ case class KeyedRowsExec(
     }
   }
 
-  override def simpleString(maxFields: Int): String =
-    s"$nodeName ${statistics.parts} ranges by ${fields.mkString("[", ", ", "]")}"
+  override def simpleString(maxFields: Int): String = KeyedRows.describe(nodeName, statistics, fields)
   override protected def doCanonicalize(): SparkPlan =
     super.doCanonicalize().asInstanceOf[KeyedRowsExec].copy(columns = columns.canonical)
   override protected def withNewChildInternal(newChild: SparkPlan): KeyedRowsExec = copy(child = newChild)
