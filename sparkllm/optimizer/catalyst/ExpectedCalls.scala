@@ -29,19 +29,19 @@ object ExpectedCalls {
     def cut(c: Count): Count = if (e.guard.isDefined || e.limit.isDefined) c.most else c
     if (!oncePerPrompt) entering.map(cut(_).toString).getOrElse("unknown")
     else {
-      val asked = entering.map(r => if (unique(e.call, child)) r else r.most)
+      val once = unique(e.call, child)
+      val asked = entering.map(r => if (once) r else r.most)
       val different = prompts(e.call, child)
+      // rows that are all different, or come together, meet no equal ones elsewhere
+      val apart = if (once || e.order.isDefined) "" else " per task"
       (asked, different) match {
-        case (Some(r), Some(d)) if d.n < r.n => perTask(e, cut(d))
-        case (Some(r), Some(d)) => cut(d.min(r)).toString
+        case (Some(r), Some(d)) if d.n >= r.n => cut(d.min(r)).toString
+        case (_, Some(d)) => s"${cut(d)}$apart"
         case (Some(r), None) => cut(r).toString
-        case (None, Some(d)) => perTask(e, cut(d))
-        case _ => "unknown"
+        case (None, None) => "unknown"
       }
     }
   }
-
-  private def perTask(e: LLMEval, c: Count): String = if (e.order.isDefined) c.toString else s"$c per task"
 
   /** Sampled answers are one for each row, and so is everything where dedup is off. */
   private def oncePerPrompt: Boolean =

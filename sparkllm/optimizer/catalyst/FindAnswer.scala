@@ -29,12 +29,18 @@ object FindAnswer {
   }
 
   private def below(call: LLMCall, p: Project): Found = {
-    val definitions = AttributeMap(p.projectList.collect { case a: Alias => (a.toAttribute, a.child) })
+    val definitions = AttributeMap(p.projectList.collect { case a: Alias => (a.toAttribute, uncast(a.child)) })
     val inner = call.transform { case a: Attribute => definitions.getOrElse(a, a) }
     inner match {
       case c: LLMCall => find(c, p.child).map { case (child, answer) => expose(p, child, answer) }
       case _ => None
     }
+  }
+
+  /** A view casts each of its columns to the type that it has. */
+  private def uncast(e: Expression): Expression = e match {
+    case c: Cast if c.child.dataType == c.dataType => c.child
+    case other => other
   }
 
   private def expose(p: Project, child: LogicalPlan, answer: Attribute): (LogicalPlan, Attribute) = {
