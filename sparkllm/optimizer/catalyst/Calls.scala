@@ -6,9 +6,15 @@ import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 /** Where calls are. */
 object Calls {
   /** The call can be evaluated below its operator: no column of an outer query, no lambda variable. */
-  def extractable(call: LLMCall): Boolean = !call.exists {
-    case _: OuterReference | _: NamedLambdaVariable => true
-    case _ => false
+  def extractable(call: LLMCall): Boolean = !call.exists(_.isInstanceOf[OuterReference]) && !inLambda(call)
+
+  /** The call is inside a lambda function, whose variable it reads; a lambda inside the call is its own affair. */
+  def inLambda(call: LLMCall): Boolean = variables(call).nonEmpty
+
+  private def variables(e: Expression): Set[ExprId] = e match {
+    case v: NamedLambdaVariable => Set(v.exprId)
+    case l: LambdaFunction => variables(l.function) -- l.arguments.map(_.exprId)
+    case other => other.children.flatMap(variables).toSet
   }
 
   def in(e: Expression): Boolean = e.exists { case c: LLMCall => extractable(c); case _ => false }

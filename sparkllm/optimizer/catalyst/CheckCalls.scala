@@ -11,7 +11,7 @@ object CheckCalls extends (LogicalPlan => Unit) {
     if (p.isStreaming) throw new CallError(
       s"${calls.head.sql} is in a streaming query, which sparkllm does not evaluate; use foreachBatch and call it " +
         "there")
-    calls.find(_.exists(_.isInstanceOf[NamedLambdaVariable])).foreach(c => throw new CallError(
+    calls.find(Calls.inLambda).foreach(c => throw new CallError(
       s"${c.sql} is inside a lambda function, where no call can be evaluated; explode the array and call it on each " +
         "row"))
     p match {

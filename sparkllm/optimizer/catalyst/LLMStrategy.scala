@@ -5,8 +5,8 @@ import scala.collection.immutable.SortedMap
 import com.fasterxml.jackson.databind.JsonNode
 import org.apache.spark.sql.SparkSession
 import org.apache.spark.sql.catalyst.expressions._
-import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
-import org.apache.spark.sql.execution.{SparkPlan, SparkStrategy}
+import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Project}
+import org.apache.spark.sql.execution.{ProjectExec, SparkPlan, SparkStrategy}
 import org.apache.spark.sql.execution.python.ArrowEvalPythonExec
 import org.apache.spark.sql.internal.SQLConf
 import org.apache.spark.sql.types._
@@ -15,14 +15,16 @@ import org.apache.spark.sql.types._
   * an effect of its own. */
 case class LLMStrategy(session: SparkSession) extends SparkStrategy {
   override def apply(plan: LogicalPlan): Seq[SparkPlan] = plan match {
-    case LLMEval(call, guard, result, child, order, limit) =>
+    case e @ LLMEval(call, guard, result, child, order, limit) =>
       val request = TaskRequest(LLMStrategy.request(session, call))
-      val udf = LLMStrategy.function(session, Seq(request, LLMStrategy.row(call, guard)) ++ order)
+      val (row, values) = LLMStrategy.withoutSubqueries(LLMStrategy.row(call, guard))
+      val udf = LLMStrategy.function(session, Seq(request, row) ++ order)
       val raw = AttributeReference("llm_raw", udf.dataType)()
-      val rows = planLater(child)
+      val rows = planLater(if (values.isEmpty) child else Project(child.output ++ values, child))
       val input = limit.map(n => RoundsExec(result.exprId.id, StopAtLimit.firstRows(n), rows)).getOrElse(rows)
       val python = ArrowEvalPythonExec(Seq(udf), Seq(raw), input, udf.evalType)
-      LLMEvalExec(call, guard, result, limit, raw, python) :: Nil
+      val answers = LLMEvalExec(call, guard, result, limit, raw, python)
+      (if (values.isEmpty) answers else ProjectExec(e.output, answers)) :: Nil
     case KeyedRows(fields, statistics, columns, child) =>
       KeyedRowsExec(fields, statistics, columns, planLater(child)) :: Nil
     case _ => Nil
@@ -62,6 +64,13 @@ object LLMStrategy {
   def row(call: LLMCall, guard: Option[Expression]): Expression = {
     val columns = if (call.fields.isEmpty) Seq(Literal(null, StringType)) else texts(call, guard)
     CreateNamedStruct(columns.zipWithIndex.flatMap { case (t, i) => Seq(Literal(s"f$i"), t) })
+  }
+
+  /** `e` with columns in place of its subqueries: an argument of a Python function takes the whole plan of its subquery
+    * to the executors, which may fail there. */
+  def withoutSubqueries(e: Expression): (Expression, Seq[Alias]) = {
+    val values = e.collect { case s: ScalarSubquery => s.exprId -> Alias(s, "value")() }.toMap
+    (e.transform { case s: ScalarSubquery => values(s.exprId).toAttribute }, values.values.toSeq)
   }
 
   /** The fields as text. Rows outside the guard get no text at all, which Python answers with NULL without asking. */
