@@ -22,7 +22,7 @@ from sparkllm.udf.prompt import Template, render, static_text
 from sparkllm.udf.tokens import token_array
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
 __all__ = ["CallEstimate", "QueryEstimate", "Sampled", "explain"]
 
@@ -123,15 +123,15 @@ def explain(query: DataFrame | str, spark: SparkSession | None = None, rows: int
 
 def _estimate(plan: dict[str, Any], frame: DataFrame | None, config: LLMConfig, rows: int) -> CallEstimate:
     call = LLMCall.from_json(json.dumps(plan["call"]))
-    sampled = None if frame is None else _sample(call, plan["model"], frame.toArrow(), config, rows)
+    sampled = None if frame is None else _sample(call, plan["model"], frame.collect(), config, rows)
     given = {name: plan[name] for name in ("model", "field_order", "expected", "together", "stops")}
     return CallEstimate(call=call, sampled=sampled, **given)
 
 
-def _sample(call: LLMCall, model: str, table: pa.Table, config: LLMConfig, rows: int) -> Sampled:
+def _sample(call: LLMCall, model: str, read: list[Row], config: LLMConfig, rows: int) -> Sampled:
     """Plan the rows as one task would (sparkllm/udf/evaluation.py)."""
-    found = table.slice(0, rows)
-    encoded = encode([column.combine_chunks() for column in found.columns], len(found))
+    found = read[:rows]
+    encoded = encode([pa.array([row[i] for row in found], pa.string()) for i in range(len(call.fields))], len(found))
     asked = encoded.take(np.flatnonzero((encoded.codes != NULL).any(axis=1)))
     once = config.optimizer_dedup and config.temperature == 0
     distinct = asked.take(dedup(asked.codes)[0]) if once else asked
@@ -145,7 +145,7 @@ def _sample(call: LLMCall, model: str, table: pa.Table, config: LLMConfig, rows:
     tokens, static, hits = sum(map(len, ids)), int(counts.static.sum()), counts.predicted
     return Sampled(
         rows=len(found),
-        whole=len(table) <= rows,
+        whole=len(read) <= rows,
         field_order=tuple(call.fields[i] for i in dict.fromkeys((*Template.of(call).first_fields, *fields))),
         calls=len(ids),
         prompt_tokens=tokens,

@@ -70,17 +70,17 @@ def test_it_asks_nothing_and_starts_no_engine(counting: SparkSession, tmp_path: 
 
 
 def test_a_sample_reads_no_more_than_a_limit_would(counting: SparkSession) -> None:
-    read = counting.sparkContext.accumulator(0)
-
-    def counted(text: str) -> str:
-        read.add(1)
-        return text
-
-    counting.udf.register("counted", counted, "string")
-    counting.range(0, 400_000, 1, 40).selectExpr("counted(string(id)) AS w").createOrReplaceTempView("many")
-    call, sampled = only(sparkllm.explain("SELECT llm('classify', w) FROM many", counting, rows=500))
+    counting.range(0, 400_000, 1, 40).selectExpr("string(id) AS w").createOrReplaceTempView("many")
+    tracker = counting.sparkContext.statusTracker()
+    counting.sparkContext.setJobGroup("sample", "of one partition in 40")
+    try:
+        call, sampled = only(sparkllm.explain("SELECT llm('classify', w) FROM many", counting, rows=500))
+        jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup("sample")]
+    finally:
+        counting.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+    stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
     assert (sampled.rows, sampled.whole, sampled.calls) == (500, False, 500)
-    assert 500 < read.value <= 20_000, "a partition, not the table"
+    assert [stage.numTasks for stage in stages if stage] == [1]
     assert "more than 500; for the first 500" in str(QueryEstimate((call,)))
 
 
@@ -198,7 +198,7 @@ def test_rough_tokens_share_prefixes_as_texts_do() -> None:
 
 
 def test_the_report_tells_the_field_order_that_was_used(shop: SparkSession) -> None:
-    shop.sql("SELECT llm('Is it about the price?', review, product) FROM reviews WHERE id < 40").collect()
+    shop.sql("SELECT llm('Is it about the price?', review, product) FROM reviews WHERE id < 1040").collect()
     [call] = sparkllm.last_report(shop).calls
     assert call.field_orders == (("product", "review"),)
     assert "  field order            product, review" in str(sparkllm.last_report(shop))
