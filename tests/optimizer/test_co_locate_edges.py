@@ -119,9 +119,9 @@ def test_fields_of_every_type_give_the_same_prompts_as_without_co_location(place
     sql = """
         SELECT id, llm('Is it good?',
           review, named_struct('a', id, 'b', shop), array(named_struct('c', id)), map(review, id),
-          CAST(review AS BINARY), CAST(id AS DECIMAL(20, 3)) / 7, timestamp_seconds(id), date_add(DATE'2024-01-01', CAST(id AS INT)),
-          id % 2 = 0, review COLLATE UTF8_LCASE, CAST(id AS DOUBLE) / 0.3, make_dt_interval(CAST(id AS INT)), NULL,
-          X'FF00FE') FROM t"""
+          CAST(review AS BINARY), CAST(id AS DECIMAL(20, 3)) / 7, timestamp_seconds(id),
+          date_add(DATE'2024-01-01', CAST(id AS INT)), id % 2 = 0, review COLLATE UTF8_LCASE, CAST(id AS DOUBLE) / 0.3,
+          make_dt_interval(CAST(id AS INT)), NULL, X'FF00FE') FROM t"""
     on = placed.sql(sql)
     assert is_placed(on)
     got = {row[0]: json.loads(row[1])[2] for row in on.collect()}
