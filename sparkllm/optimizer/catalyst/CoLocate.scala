@@ -18,8 +18,8 @@ import org.apache.spark.sql.internal.SQLConf
   * KeyedRows reads its rows twice, once to choose the field order and the ranges. No job runs while the query is
   * optimized. A child that is dear to run, or must not run twice, writes an exchange first.
   *
-  * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, random fields, and a
-  * call over the fields of a call below it, whose rows are in place. */
+  * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, random fields, and
+  * a call over the fields of a call below it, whose rows are in place. */
 case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan =
     if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("coLocate")) plan else rewrite(plan, limited = false)
@@ -79,7 +79,7 @@ object CoLocate {
     if (asked > 0) asked else 2 * session.sparkContext.defaultParallelism
   }
 
-  /** Equal prompts are asked once. Else a value that most rows have, all in one task, would be the work of that task. */
+  /** Equal prompts are asked once. Else a value that most rows have, all in one task, would be that task's work. */
   def shared: Boolean = Setting.on("dedup") && Setting.number("temperature", 0) == 0
 
   def tooSmall(plan: LogicalPlan): Boolean =

@@ -42,12 +42,12 @@ case class KeyedRowsExec(
   override def outputOrdering: Seq[SortOrder] = child.outputOrdering
 
   override protected def doExecute(): RDD[InternalRow] = {
-    val (texts, input, shared, rows) = (fields.map(KeyedRowsExec.known), child.output, statistics.shared, child.execute())
+    val (texts, input, rows) = (fields.map(KeyedRowsExec.known), child.output, child.execute())
+    val (shared, parts) = (statistics.shared, statistics.parts)
     val bytes = statistics.placement(rows.mapPartitionsWithIndex { (partition, in) =>
       val read = new KeyReader(texts, input, shared, partition)
       in.map(row => (read.fields(row), read.apart(row)))
     }).toBytes
-    val parts = statistics.parts
     rows.mapPartitionsWithIndex { (partition, in) =>
       KeyedRowsExec.keyed(bytes, parts, new KeyReader(texts, input, shared, partition), input)(in)
     }
@@ -76,7 +76,8 @@ object KeyedRowsExec {
     val both = new JoinedRow
     rows.map { row =>
       val values = read.fields(row)
-      val key = FieldSketch.key(values, place.order, FieldSketch.combine(values.map(FieldSketch.hash)) ^ read.apart(row))
+      val hash = FieldSketch.combine(values.map(FieldSketch.hash)) ^ read.apart(row)
+      val key = FieldSketch.key(values, place.order, hash)
       val slot = if (values.exists(_ != null)) place.slot(key) else Math.floorMod(read.spread(row), parts)
       join(both(row, InternalRow(slot, key, order)))
     }
