@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from decimal import Decimal
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -119,17 +118,17 @@ def test_a_call_in_a_subquery_of_a_field_runs_once(placed: SparkSession, adaptiv
 def test_fields_of_every_type_give_the_same_prompts_as_without_co_location(placed: SparkSession) -> None:
     sql = """
         SELECT id, llm('Is it good?',
-          review, named_struct('a', id, 'b', shop), array(shop, product), map(review, id), CAST(review AS BINARY),
-          CAST(id AS DECIMAL(20, 3)) / 7, timestamp_seconds(id), date_add(DATE'2024-01-01', CAST(id AS INT)),
-          id % 2 = 0, review COLLATE UTF8_LCASE, CAST(id AS DOUBLE) / 0.3, make_dt_interval(CAST(id AS INT)), NULL,
-          X'FF00FE') FROM t"""
+          review, named_struct('a', id, 'b', shop), array(named_struct('c', id)), map(review, id),
+          CAST(review AS BINARY), CAST(id AS DECIMAL(20, 3)) / 7, timestamp_seconds(id),
+          date_add(DATE'2024-01-01', CAST(id AS INT)), id % 2 = 0, review COLLATE UTF8_LCASE, CAST(id AS DOUBLE) / 0.3,
+          make_dt_interval(CAST(id AS INT)), NULL, X'FF00FE') FROM t"""
     on = placed.sql(sql)
     assert is_placed(on)
     got = {row[0]: json.loads(row[1])[2] for row in on.collect()}
     with setting(placed, sparkllm__optimizer__coLocate="false"):
         assert {row[0]: json.loads(row[1])[2] for row in placed.sql(sql).collect()} == got
     assert len(got) == ROWS
-    assert got[7][5].startswith(str(Decimal(1)))
+    assert got[7][6].startswith("1.00")
 
 
 def test_very_long_values_come_back_whole(placed: SparkSession, tmp_path: Path) -> None:
