@@ -80,7 +80,8 @@ object CoLocate {
     if (asked > 0) asked else 2 * session.sparkContext.defaultParallelism
   }
 
-  /** Equal prompts are asked once. Else a value that most rows have, all in one task, would be the work of that task. */
+  /** Equal prompts are asked once. Else a value that most rows have, all in one task, would be the work of that
+    * task. */
   def shared: Boolean = Setting.on("dedup") && Setting.number("temperature", 0) == 0
 
   def tooSmall(plan: LogicalPlan): Boolean =

@@ -6,8 +6,9 @@ import org.apache.spark.unsafe.types.UTF8String
 
 /** Reads from the rows of one partition what places them.
   *
-  * A task that runs again must send every row where it went before, or rows would be lost and doubled; but after a shuffle
-  * it may get them in another order. So a row's place depends on what it holds, never on how many came before it.
+  * A task that runs again must send every row where it went before, or rows would be lost and doubled; but after a
+  * shuffle it may get them in another order. So a row's place depends on what it holds, never on how many came before
+  * it.
   *
   * @param shared equal prompts are asked once: their rows meet */
 private[catalyst] class KeyReader(texts: Seq[Expression], input: Seq[Attribute], shared: Boolean, partition: Int) {
@@ -27,8 +28,8 @@ private[catalyst] class KeyReader(texts: Seq[Expression], input: Seq[Attribute],
   /** Any number, for rows that ask nothing and may go anywhere. */
   def spread(row: InternalRow): Long = {
     val content = whole(row)
-    val number = if (input.indices.forall(content.isNullAt)) { empty += 1; empty } // they are all the same, so count them
-    else content.hashCode.toLong
+    // rows of NULLs are all the same, so count them
+    val number = if (input.indices.forall(content.isNullAt)) { empty += 1; empty } else content.hashCode.toLong
     FieldSketch.mix((number << 32) + partition)
   }
 }
