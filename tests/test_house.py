@@ -82,3 +82,10 @@ def test_an_unknown_public_name_lists_the_known_ones() -> None:
 def test_modules_stay_readable() -> None:
     lengths = {p.name: len(p.read_text(encoding="utf-8").splitlines()) for p in PACKAGE.rglob("*.py")}
     assert {name: n for name, n in lengths.items() if n > 300} == {}
+
+
+def test_scala_lines_fit_the_screen() -> None:
+    files = sorted((PACKAGE / "optimizer" / "catalyst").glob("*.scala"))
+    assert files
+    lines = [(f.name, i, line) for f in files for i, line in enumerate(f.read_text(encoding="utf-8").splitlines(), 1)]
+    assert [(name, i) for name, i, line in lines if len(line) > 120] == []

@@ -60,7 +60,8 @@ final class BottomRows(capacity: Int) {
     }.toArray
   }
 
-  /** The shortest key above `below` that is not above `from`: every task gets the keys, and fields are many and long. */
+  /** The shortest key above `below` that is not above `from`: every task gets the keys, and fields are many and
+    * long. */
   private def between(below: Array[Byte], from: Array[Byte]): Array[Byte] =
     from.take(java.util.Arrays.mismatch(below, from) + 1)
 

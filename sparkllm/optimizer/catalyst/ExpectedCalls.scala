@@ -7,9 +7,10 @@ import org.apache.spark.sql.catalyst.plans.logical._
 
 /** Prompts that a call will send, as far as the statistics of its rows know; no job runs for it.
   *
-  * `LLMEval llm('classify', city) <- t`, 5,000 rows, 40 cities (ANALYZE TABLE ... FOR COLUMNS, spark.sql.cbo.enabled) ->
-  * `40`; over `SELECT DISTINCT ...` of a list of 12 rows -> `at most 12`; over a Parquet folder -> `unknown`. A number
-  * without "at most" is Spark's own estimate, or exact. "per task": equal prompts of different tasks are asked again. */
+  * `LLMEval llm('classify', city) <- t`, 5,000 rows, 40 cities (ANALYZE TABLE ... FOR COLUMNS,
+  * spark.sql.cbo.enabled) -> `40`; over `SELECT DISTINCT ...` of a list of 12 rows -> `at most 12`; over a Parquet
+  * folder -> `unknown`. A number without "at most" is Spark's own estimate, or exact. "per task": equal prompts of
+  * different tasks are asked again. */
 object ExpectedCalls {
   /** @param expected about this many; otherwise this many at most */
   private case class Count(n: BigInt, expected: Boolean) {
@@ -51,14 +52,16 @@ object ExpectedCalls {
     case r: LocalRelation => Some(Count(r.data.size, expected = true))
     case r: Range => Some(Count(r.numElements, expected = true))
     case a: Aggregate if a.groupingExpressions.isEmpty => Some(Count(1, expected = true))
-    case _: LLMEval | _: Project | _: Sort | _: Window | _: LocalLimit | _: RepartitionOperation | _: RebalancePartitions =>
+    case _: LLMEval | _: Project | _: Sort | _: Window | _: LocalLimit | _: RepartitionOperation |
+        _: RebalancePartitions =>
       rows(plan.children.head)
     case GlobalLimit(IntegerLiteral(n), below) =>
       Some(rows(below).fold(Count(n, expected = false))(r => r.copy(n = r.n.min(n))))
     case other =>
       def estimated = other.stats.rowCount.map(Count(_, expected = true))
       def fewer = other match {
-        case _: Filter | _: Aggregate | _: Distinct | _: Deduplicate | _: Sample => rows(other.children.head).map(_.most)
+        case _: Filter | _: Aggregate | _: Distinct | _: Deduplicate | _: Sample =>
+          rows(other.children.head).map(_.most)
         case _ => None
       }
       estimated.orElse(fewer).orElse(other.maxRows.map(n => Count(n, expected = n <= 1)))

@@ -97,7 +97,8 @@ object KeyedRowsExec {
     val both = new JoinedRow
     rows.map { row =>
       val values = read.fields(row)
-      val key = FieldSketch.key(values, place.order, FieldSketch.combine(values.map(FieldSketch.hash)) ^ read.apart(row))
+      val hash = FieldSketch.combine(values.map(FieldSketch.hash)) ^ read.apart(row)
+      val key = FieldSketch.key(values, place.order, hash)
       val slot = if (values.exists(_ != null)) place.slot(key) else Math.floorMod(read.spread(row), parts)
       join(both(row, InternalRow(slot, key, order)))
     }

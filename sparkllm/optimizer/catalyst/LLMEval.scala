@@ -5,9 +5,9 @@ import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Statistics, Una
 
 /** Evaluates one call for every row of its child and appends the answer as `result`.
   *
-  * Rows keep their number and multiplicity. Rows whose `guard` is not true get NULL and cost nothing: nobody reads their
-  * answer (the other branches of a CASE). Not deterministic: Spark may then neither copy nor re-order the node (a CTE is
-  * not inlined), while the call itself stays legal in GROUP BY.
+  * Rows keep their number and multiplicity. Rows whose `guard` is not true get NULL and cost nothing: nobody reads
+  * their answer (the other branches of a CASE). Not deterministic: Spark may then neither copy nor re-order the node (a
+  * CTE is not inlined), while the call itself stays legal in GROUP BY.
   *
   * @param order the column that holds the query's field order, once CoLocate has brought the rows into place
   * @param limit the rows that are wanted of those that pass the filters above, where StopAtLimit found a limit */

@@ -49,7 +49,9 @@ case class LLMEvalExec(
       var told = orderAt.isEmpty
       in.map { row =>
         val counters = row.getStruct(at, width)
-        if (counters != null) counted.foreach { case (i, metric) => if (!counters.isNullAt(i)) metric.add(counters.getInt(i)) }
+        if (counters != null) counted.foreach { case (i, metric) =>
+          if (!counters.isNullAt(i)) metric.add(counters.getInt(i))
+        }
         if (!told && counters != null && !counters.isNullAt(orderAt.get)) {
           orders.add(counters.getUTF8String(orderAt.get).toString)
           told = true

@@ -9,9 +9,10 @@ import org.apache.spark.sql.internal.SQLConf
 
 /** A call of a query that has not run.
   *
-  * @param json {"call", "model", "field_order", "expected", "together": equal prompts meet in one task, "stops": a limit
-  *   above may be met before all rows are asked}
-  * @param fields the first rows of its fields as texts f0, f1, ...; null where they cannot be had without asking a model */
+  * @param json {"call", "model", "field_order", "expected", "together": equal prompts meet in one task, "stops": a
+  * limit   above may be met before all rows are asked}
+  * @param fields the first rows of its fields as texts f0, f1, ...; null where they cannot be had without asking a
+  * model */
 case class PlannedCall(json: String, fields: LogicalPlan)
 
 /** The calls of a query, inner ones first, as sparkllm.explain reads them. No job runs here. */

@@ -11,7 +11,10 @@ import org.apache.spark.sql.catalyst.rules.Rule
   * `Filter (rn = 1) <- Project [a, c, rn] <- LLMEval r <- Window rn <- Project [a]`; PushFilters does the rest. Only
   * under such a filter: a window without PARTITION BY has one task, and a call above it would have one too. */
 object PullAboveWindow extends Rule[LogicalPlan] with PredicateHelper {
-  override def apply(plan: LogicalPlan): LogicalPlan = if (!Setting.on("pullAboveWindow")) plan else plan.transformDown {
+  override def apply(plan: LogicalPlan): LogicalPlan =
+    if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("pullAboveWindow")) plan else pullAll(plan)
+
+  private def pullAll(plan: LogicalPlan): LogicalPlan = plan.transformDown {
     case f @ Filter(condition, w: Window) => w.child match {
       case e: LLMEval => pull(f, w, e.child.output, e).getOrElse(f)
       case Project(list, e: LLMEval) if list.forall(_.deterministic) => pull(f, w, list, e).getOrElse(f)

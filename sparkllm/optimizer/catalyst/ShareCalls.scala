@@ -7,10 +7,10 @@ import org.apache.spark.sql.internal.SQLConf
 
 /** The same call over the same rows, in two places of a query, runs once: both read one exchange.
   *
-  * `Join <- (LLMEval <- t, LLMEval <- t)` -> `Join <- (Repartition <- LLMEval <- t, Repartition <- LLMEval <- t)`, whose
-  * exchanges Spark finds equal and runs once; so for the branches of a UNION ALL. A CTE needs none of it. Only where
-  * nothing below differs: another filter or another column makes them different calls to Spark. Not below a LIMIT, which
-  * would then have to wait for all answers. */
+  * `Join <- (LLMEval <- t, LLMEval <- t)` -> `Join <- (Repartition <- LLMEval <- t, Repartition <- LLMEval <- t)`,
+  * whose exchanges Spark finds equal and runs once; so for the branches of a UNION ALL. A CTE needs none of it. Only
+  * where nothing below differs: another filter or another column makes them different calls to Spark. Not below a
+  * LIMIT, which would then have to wait for all answers. */
 object ShareCalls extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan =
     if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("shareCalls") || !SQLConf.get.exchangeReuseEnabled) plan

@@ -40,7 +40,8 @@ object SparkLLMExtensions {
     DataFirst, // calls that share one placement read the same rows
     StopAtLimit) // last: it looks at what stands between a limit and its calls by now
 
-  private[catalyst] val extended = Collections.newSetFromMap(new WeakHashMap[SparkSessionExtensions, java.lang.Boolean]())
+  private[catalyst] val extended =
+    Collections.newSetFromMap(new WeakHashMap[SparkSessionExtensions, java.lang.Boolean]())
 
   /** No injection point comes after the subquery rewrite, but the experimental rules do. */
   private[catalyst] def addLast(session: SparkSession): Unit = {
