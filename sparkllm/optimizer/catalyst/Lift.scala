@@ -5,15 +5,15 @@ import org.apache.spark.sql.catalyst.plans.logical.LogicalPlan
 
 /** A plan in two parts: `steps` over `below` are its rows, and they may also run above a join of `below`.
   *
-  * Of `Project [id, r AS c] <- Filter (r = 'x') <- LLMEval r(text) <- t` that is below `Project [id, text] <- t`,
-  * and the steps `Ask r, Keep (r = 'x'), Compute (r AS c)`. */
+  * `Project [id, r AS c] <- Filter (r = 'x') <- LLMEval r(text) <- t` is `Project [id, text] <- t` below, and the
+  * steps Ask r, Keep (r = 'x') and Compute (r AS c). */
 case class Lift(below: LogicalPlan, steps: Seq[Step]) {
   def answers: AttributeSet = AttributeSet(steps.flatMap(_.makes))
 }
 
 object Lift {
-  /** Takes off the calls of `plan` that `condition` does not need, and whatever reads their answers; None where
-    * there is no such call. */
+  /** Takes off the calls of `plan` that `condition` does not need, and whatever reads their answers; None where there
+    * is no such call. */
   def of(plan: LogicalPlan, condition: Option[Expression]): Option[Lift] = {
     val cascade = Cascade.of(plan)
     val needed = cascade.steps.foldRight(AttributeSet(condition.toSeq)) { (step, read) =>

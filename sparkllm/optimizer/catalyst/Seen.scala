@@ -37,8 +37,6 @@ object Seen {
       math.min(1, (seen.kept + weight * guess) / (seen.rows + weight))
     }
 
-  def clear(): Unit = counts.synchronized(counts.clear())
-
   /** Without ids and qualifiers, which differ in every query; None for a filter that reads a subquery. */
   private def key(conditions: Seq[Expression], calls: Map[ExprId, LLMCall]): Option[String] =
     if (conditions.exists(_.exists(_.isInstanceOf[PlanExpression[_]]))) None
