@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import tempfile
 import time
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ JOBS = {
     "beer.csv": {"demo": f"llm({BEER}, labels => array('YES', 'NO'))", "random": f"llm({BEER})"},
     "airline_tweets.csv": {"demo": "llm('classify', text)", "random": "llm('Is this tweet a complaint?', text)"},
 }
+ORDERS = ("as is", "shuffled")
 OTHER = [(f"row {i} of a table that has nothing to do with it", f"text number {i * 7919 % 1000}") for i in range(64)]
 
 
@@ -63,6 +65,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--data", default=os.environ.get("SPARKLLM_DATA", "."), help="folder of the tables")
     parser.add_argument("--model", default="demo", help="demo, or the folder of a model with random weights")
+    parser.add_argument("--tables", nargs="+", default=list(JOBS), choices=list(JOBS))
+    parser.add_argument("--orders", nargs="+", default=list(ORDERS), choices=list(ORDERS))
     parser.add_argument("--rows", type=int, default=2000, help="rows of a slice; 0 is the whole table")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--max-tokens", type=int, default=1, help="most output tokens of a free-text answer")
@@ -73,10 +77,11 @@ def arguments() -> argparse.Namespace:
 
 def workloads(args: argparse.Namespace) -> Iterator[tuple[str, str, int, pd.DataFrame, str]]:
     """(table, its order, repeat, rows, call) of every pair of runs."""
-    for name, calls in JOBS.items():
+    for name, calls in ((name, JOBS[name]) for name in args.tables):
         table = pd.read_csv(Path(args.data) / name, dtype=str)
         call = calls["demo" if args.model == "demo" else "random"]
-        for order, whole in (("as is", table), ("shuffled", table.sample(frac=1, random_state=args.seed))):
+        for order in args.orders:
+            whole = table if order == "as is" else table.sample(frac=1, random_state=args.seed)
             for repeat in range(args.repeats):
                 rows = whole if not args.rows else whole.iloc[repeat * args.rows : (repeat + 1) * args.rows]
                 yield name, order, repeat, rows, call
@@ -84,10 +89,14 @@ def workloads(args: argparse.Namespace) -> Iterator[tuple[str, str, int, pd.Data
 
 def command(args: argparse.Namespace) -> str:
     """How to make the figures again; folders of this machine are left out."""
-    model = Path(args.model).name
+    some = "".join(
+        f" --{name} {shlex.join(asked)}"
+        for name, asked, known in (("tables", args.tables, JOBS), ("orders", args.orders, ORDERS))
+        if asked != list(known)
+    )
     return (
-        f"python bench/main_job.py --data FOLDER --model {model} --rows {args.rows} --repeats {args.repeats} "
-        f"--max-tokens {args.max_tokens} --seed {args.seed}"
+        f"python bench/main_job.py --data FOLDER --model {Path(args.model).name}{some} --rows {args.rows} "
+        f"--repeats {args.repeats} --max-tokens {args.max_tokens} --seed {args.seed}"
     )
 
 
