@@ -48,9 +48,9 @@ def stand_in(echo: str = "") -> Any:
             value = json.dumps({c["name"]: value if c["type"] == "string" else len(value) for c in columns})
         return {"value": value, **counts}
 
-    def llm_eval(batches: Iterator[tuple[pa.Array, pa.Array]]) -> Iterator[pa.Array]:
+    def llm_eval(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         kind = pa.struct([("value", pa.string()), ("error", pa.string()), *((n, pa.int32()) for n in COUNTS)])
-        for requests, rows in batches:
+        for requests, rows, *_ in batches:
             pairs = zip(requests.to_pylist(), rows.to_pylist(), strict=True)
             yield pa.array([answer(request, list(row.values())) for request, row in pairs], type=kind)
 

@@ -24,7 +24,7 @@ import json, sys, warnings
 from sparkllm.spark_session import last_reports, register, session
 from tests.optimizer.test_catalyst import stand_in
 warnings.simplefilter("error")
-spark = session(max_tokens=7, **{"spark.ui.enabled": "false"})
+spark = session(max_tokens=7, tasks=4, **{"spark.ui.enabled": "false"})
 assert (spark.sparkContext.master, spark.conf.get("spark.sql.extensions")) == ("local[1]", sys.argv[1])
 spark.sql("SELECT int(id) AS id, 'good' AS review FROM range(0, 8, 1, 1)").createOrReplaceTempView("t")
 register(spark, _function=stand_in())
@@ -74,7 +74,7 @@ def test_a_running_session_gets_the_plans_of_a_configured_one(spark: SparkSessio
         (1, [40000]),
     ]
     assert all(told for _, _, told, _ in got)
-    fresh = register(spark.newSession(), _function=stand_in())
+    fresh = register(spark.newSession(), tasks=4, _function=stand_in())
     fresh.sql("SELECT int(id) AS id, 'good' AS review FROM range(0, 8, 1, 1)").createOrReplaceTempView("t")
     plans = [fresh.sql(sql)._jdf.queryExecution().optimizedPlan().canonicalized().toString() for sql in SQL]
     assert [plan for _, _, _, plan in got] == plans
