@@ -16,7 +16,9 @@ from sparkllm.demo.__main__ import read_reviews
 from sparkllm.estimate import CallEstimate, QueryEstimate, Sampled
 from sparkllm.model_tokenizer import RoughTokenizer, model_tokenizer
 from sparkllm.spark_session import register
-from tests.optimizer.test_catalyst import stand_in
+from tests.optimizer.capitals import stand_in
+from tests.optimizer.queries import jobs_started, plan
+from tests.settings import configured
 
 QUESTION = "SELECT id, llm('Is this review about the price?', product, description, review) AS c FROM reviews"
 
@@ -59,11 +61,8 @@ def test_the_estimate_of_all_rows_is_what_the_run_then_reports(shop: SparkSessio
 def test_it_asks_nothing_and_starts_no_engine(counting: SparkSession, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
     reports = len(sparkllm.spark_session.last_reports(counting, 100))
-    counting.conf.set("spark.sparkllm.runtimeDir", str(tmp_path))
-    try:
+    with configured(counting, {"spark.sparkllm.runtimeDir": str(tmp_path)}):
         _, sampled = only(sparkllm.explain("SELECT llm('classify', word) FROM words", counting))
-    finally:
-        counting.conf.unset("spark.sparkllm.runtimeDir")
     assert (sampled.rows, sampled.whole, sampled.calls) == (3000, True, 50)
     assert list(tmp_path.iterdir()) == []
     assert len(sparkllm.spark_session.last_reports(counting, 100)) == reports
@@ -72,12 +71,9 @@ def test_it_asks_nothing_and_starts_no_engine(counting: SparkSession, tmp_path: 
 def test_a_sample_reads_no_more_than_a_limit_would(counting: SparkSession) -> None:
     counting.range(0, 400_000, 1, 40).selectExpr("string(id) AS w").createOrReplaceTempView("many")
     tracker = counting.sparkContext.statusTracker()
-    counting.sparkContext.setJobGroup("sample", "of one partition in 40")
-    try:
+    with jobs_started(counting, "one partition in 40") as started:
         call, sampled = only(sparkllm.explain("SELECT llm('classify', w) FROM many", counting, rows=500))
-        jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup("sample")]
-    finally:
-        counting.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+        jobs = [tracker.getJobInfo(job) for job in started()]
     stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
     assert (sampled.rows, sampled.whole, sampled.calls) == (500, False, 500)
     assert [stage.numTasks for stage in stages if stage] == [1]
@@ -114,11 +110,8 @@ def test_a_limit_over_an_answer_says_that_it_stops_earlier(counting: SparkSessio
 
 
 def test_settings_count(counting: SparkSession) -> None:
-    counting.conf.set("spark.sparkllm.optimizer.dedup", "false")
-    try:
+    with configured(counting, {"spark.sparkllm.optimizer.dedup": "false"}):
         assert only(sparkllm.explain("SELECT llm('classify', word) FROM words", counting))[1].calls == 3000
-    finally:
-        counting.conf.unset("spark.sparkllm.optimizer.dedup")
 
 
 def test_a_dataframe_is_explained_in_its_own_session(counting: SparkSession) -> None:
@@ -133,7 +126,7 @@ def test_co_located_rows_are_sampled_below_the_shuffle(counting: SparkSession, t
     texts = counting.range(20_000).selectExpr("sha2(string(id % 9000), 512) AS a", "string(id % 10) AS b")
     texts.coalesce(1).write.parquet(str(tmp_path / "texts"))
     frame = counting.read.parquet(str(tmp_path / "texts")).selectExpr("llm('Is it random?', a, b)")
-    assert "KeyedRows" in frame._jdf.queryExecution().optimizedPlan().toString()  # type: ignore[operator]
+    assert "KeyedRows" in plan(frame)
     call, sampled = only(sparkllm.explain(frame))
     assert call.together
     assert (sampled.rows, sampled.whole, sampled.calls) == (10_000, False, 9000)

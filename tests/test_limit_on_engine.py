@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from pyspark.sql import SparkSession
@@ -12,10 +11,12 @@ from pyspark.sql import SparkSession
 import sparkllm
 from sparkllm.backend.client import EngineClient, connect
 from sparkllm.demo.__main__ import read_reviews
+from tests.settings import configured
 
 ROWS = 1500
 LIMIT = "SELECT id FROM numbered WHERE llm('classify', review) = 'positive' LIMIT 3"
 SOON = 5.0  # seconds
+WITHOUT_ROUNDS = {"spark.sparkllm.optimizer.stopAtLimit": "false"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,15 +35,6 @@ def engine(spark: SparkSession, numbered: None) -> EngineClient:
     spark.sql("SELECT llm('classify', 'to start the engine')").collect()
     settings = {k: v for k, v in spark.conf.getAll.items() if k.startswith("spark.sparkllm.")}
     return connect(sparkllm.LLMConfig.from_spark(settings), None, spark.sparkContext.applicationId)
-
-
-@contextmanager
-def without_rounds(spark: SparkSession) -> Iterator[None]:
-    spark.conf.set("spark.sparkllm.optimizer.stopAtLimit", "false")
-    try:
-        yield
-    finally:
-        spark.conf.unset("spark.sparkllm.optimizer.stopAtLimit")
 
 
 def running(engine: EngineClient) -> int:
@@ -83,7 +75,7 @@ def test_a_limit_sends_few_requests(spark: SparkSession, engine: EngineClient) -
 
 def test_the_engine_drops_what_a_limit_left_under_way(spark: SparkSession, engine: EngineClient) -> None:
     """Without rounds, a window of 1,024 rows is under way when the first one of 256 has met the limit."""
-    with without_rounds(spark):
+    with configured(spark, WITHOUT_ROUNDS):
         assert len(spark.sql(LIMIT).collect()) == 3
     idle_after = seconds_until_idle(engine)
     paid = sparkllm.last_report(spark).paid
@@ -97,7 +89,7 @@ def test_the_engine_drops_what_a_limit_left_under_way(spark: SparkSession, engin
 def test_the_query_after_a_limit_is_right(spark: SparkSession, engine: EngineClient) -> None:
     query = "SELECT id, llm('classify', review) AS c FROM numbered WHERE id % 30 = 7"
     expected = spark.sql(query).collect()
-    with without_rounds(spark):
+    with configured(spark, WITHOUT_ROUNDS):
         spark.sql(LIMIT).collect()
     assert spark.sql(query).collect() == expected
     assert len(expected) == ROWS // 30

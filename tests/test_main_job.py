@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 
@@ -15,6 +13,7 @@ from pyspark.sql import functions as F
 import sparkllm
 from sparkllm import llm
 from sparkllm.errors import CallError
+from tests.settings import configured
 
 LABELS = {"negative", "neutral", "positive"}
 REVIEWS = [
@@ -32,15 +31,6 @@ def reviews(spark: SparkSession) -> DataFrame:
     table = spark.createDataFrame(REVIEWS, "id int, product string, review string").coalesce(1)
     table.createOrReplaceTempView("r")
     return table
-
-
-@contextmanager
-def setting(spark: SparkSession, key: str, value: object) -> Iterator[None]:
-    spark.conf.set(f"spark.sparkllm.{key}", str(value).lower())
-    try:
-        yield
-    finally:
-        spark.conf.unset(f"spark.sparkllm.{key}")
 
 
 def answers(frame: DataFrame) -> dict:
@@ -100,7 +90,7 @@ WHO = "'Who wrote this review, and what do they tell of it?', review"
 def test_a_schema_gives_typed_rows_whatever_the_model_says(spark: SparkSession) -> None:
     """The demo model was trained for no such thing: that its answers end and fit is the structured output's doing."""
     call = f"llm({WHO}, schema => '{WIDE}')"
-    with setting(spark, "maxTokens", 300):
+    with configured(spark, {"spark.sparkllm.maxTokens": "300"}):
         rows = spark.sql(f"SELECT id, r, r.* FROM (SELECT id, {call} AS r FROM r)").collect()
     assert {row.id for row in rows if row.r is None} == {4, 6}
     for row in (row for row in rows if row.r is not None):
@@ -116,7 +106,7 @@ def test_a_text_of_a_typed_answer_ends_in_time_or_its_row_is_counted_as_cut(spar
     names = [name for name in answers(spark.sql(query)).values() if name is not None]
     report = sparkllm.last_report(spark).calls[0]
     assert len(names) == 4 - report.truncated
-    with setting(spark, "maxTokens", 5):
+    with configured(spark, {"spark.sparkllm.maxTokens": "5"}):
         assert set(answers(spark.sql(query)).values()) == {None}
     assert sparkllm.last_report(spark).calls[0].nulls == {"all fields null": 2, "answer cut at maxTokens": 4}
 
@@ -143,7 +133,7 @@ def test_rows_keep_their_order_and_number_whatever_the_windows(spark: SparkSessi
     table.createOrReplaceTempView("many")
     query = "SELECT id, review, llm('classify', review) AS c FROM many"
     whole = spark.sql(query).collect()
-    with setting(spark, "windowRows", 10), setting(spark, "maxWindowRows", 64):
+    with configured(spark, {"spark.sparkllm.windowRows": "10", "spark.sparkllm.maxWindowRows": "64"}):
         windows = spark.sql(query).collect()
     assert whole == windows
     assert [row.id for row in windows] == list(range(700))
@@ -161,7 +151,7 @@ def test_a_rule_switched_off_leaves_the_rows_as_they_are(spark: SparkSession, ru
         "WHERE c IS NOT NULL AND product = 'Kettle' ORDER BY id LIMIT 5"
     )
     expected = spark.sql(query).collect()
-    with setting(spark, f"optimizer.{rule}", False):
+    with configured(spark, {f"spark.sparkllm.optimizer.{rule}": "false"}):
         assert spark.sql(query).collect() == expected
     assert len(expected) == 3
 
@@ -209,7 +199,10 @@ def test_a_row_longer_than_the_context_is_null_and_the_job_goes_on(spark: SparkS
 
 def test_fail_on_error_fails_the_job_with_the_reason(spark: SparkSession) -> None:
     table = spark.sql("SELECT repeat('long ', 50000) AS review")
-    with setting(spark, "failOnError", True), pytest.raises(PythonException, match=r"tokens, the model takes"):
+    with (
+        configured(spark, {"spark.sparkllm.failOnError": "true"}),
+        pytest.raises(PythonException, match=r"tokens, the model takes"),
+    ):
         table.select(llm("classify", "review")).collect()
 
 

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 import sparkllm
 from sparkllm import llm
 from sparkllm.report import QueryReport
+from tests.settings import configured
 
 CALL = {"task": "classify", "prompt": None, "fields": ["review"], "labels": None, "model": None}
 COUNTS = {
@@ -87,14 +88,9 @@ def test_a_failed_attempt_is_paid_for_but_not_used(spark: SparkSession) -> None:
     """The first window is answered, then a row that is too long fails the task."""
     rows = [(f"review {i}",) for i in range(20)] + [("long " * 5000,)]
     frame = spark.createDataFrame(rows, "review string").coalesce(1)
-    spark.conf.set("spark.sparkllm.failOnError", "true")
-    spark.conf.set("spark.sparkllm.windowRows", "20")
-    try:
-        with pytest.raises(PythonException):
-            frame.select(llm("classify", "review")).collect()
-    finally:
-        spark.conf.unset("spark.sparkllm.failOnError")
-        spark.conf.unset("spark.sparkllm.windowRows")
+    settings = {"spark.sparkllm.failOnError": "true", "spark.sparkllm.windowRows": "20"}
+    with configured(spark, settings), pytest.raises(PythonException):
+        frame.select(llm("classify", "review")).collect()
     one = sparkllm.last_report(spark)
     assert one.paid is not None
     assert (one.succeeded, one.paid["requests"], one.total("requests")) == (False, 20, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pandas as pd
 import pytest
@@ -13,6 +12,7 @@ from pyspark.sql import SparkSession
 import sparkllm
 from sparkllm.backend.client import connect
 from sparkllm.report import QueryReport
+from tests.settings import configured
 
 ROWS = 400
 WORDS = ["kettle", "boils", "fast", "lamp", "light", "broke", "week", "money", "shop", "colour", "sturdy", "cheap"]
@@ -35,15 +35,6 @@ def reviews(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> It
     spark.catalog.dropTempView("long_reviews")
 
 
-@contextmanager
-def off(spark: SparkSession) -> Iterator[None]:
-    spark.conf.set("spark.sparkllm.optimizer.dataFirst", "false")
-    try:
-        yield
-    finally:
-        spark.conf.unset("spark.sparkllm.optimizer.dataFirst")
-
-
 def run(spark: SparkSession, sql: str) -> tuple[list, QueryReport]:
     """Rows and report of a query that finds an empty cache."""
     spark.sql("SELECT llm('classify', 'to start the engine')").collect()
@@ -57,7 +48,7 @@ def computed(report: QueryReport) -> int:
 
 
 def test_the_second_call_reads_the_data_from_the_cache(spark: SparkSession) -> None:
-    with off(spark):
+    with configured(spark, {"spark.sparkllm.optimizer.dataFirst": "false"}):
         before, instruction_first = run(spark, QUERY)
     after, data_first = run(spark, QUERY)
     assert [row.id for row in after] == [row.id for row in before] == list(range(ROWS))

@@ -27,6 +27,7 @@ from tests.optimizer.query_generator import generate
 from tests.optimizer.query_tree import Query, Select, With
 from tests.optimizer.small_tables import COLUMNS, ROWS, TABLES
 from tests.optimizer.test_catalyst import in_order, query_id
+from tests.settings import configured
 
 __all__ = ["RULES", "Comparison", "Sessions", "compare", "sessions"]
 
@@ -168,17 +169,6 @@ def run(spark: SparkSession, query: Query, settings: Mapping[str, str]) -> Outco
 
 def plan(frame: DataFrame) -> str:
     return str(frame._jdf.queryExecution().optimizedPlan().toString())  # type: ignore[operator]
-
-
-@contextmanager
-def configured(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
-    for key, value in settings.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key in settings:
-            spark.conf.unset(key)
 
 
 @contextmanager

@@ -3,60 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
-from sparkllm.spark_session import register
-from tests.optimizer.test_catalyst import cases, in_order, run, stand_in
+from tests.optimizer.cases import cases
+from tests.optimizer.queries import in_order, plan, run
+from tests.settings import configured
 
 LEARN = "spark.sparkllm.optimizer.learnSelectivity"
 Asked = list[list[Any]]
 
 
-@pytest.fixture(scope="module")
-def plans(spark: SparkSession) -> SparkSession:
-    """What earlier queries kept is left out but where a test says so."""
-    session = register(spark.newSession(), optimizer_learn_selectivity=False, _function=stand_in())
-    session.sql("""CREATE TEMP VIEW t AS SELECT int(id) AS id, array('good', 'bad', 'ok', 'meh')[id % 4] AS review,
-                   array('a', 'b')[id % 2] AS title FROM range(0, 12, 1, 2)""")
-    session.sql("CREATE TEMP VIEW k AS SELECT * FROM VALUES (0, 'a'), (1, 'b'), (2, 'a') AS k(uid, utitle)")
-    return session
-
-
-@contextmanager
-def setting(spark: SparkSession, key: str, value: str) -> Iterator[None]:
-    before = spark.conf.get(key, None)
-    spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        if before is None:
-            spark.conf.unset(key)
-        else:
-            spark.conf.set(key, before)
-
-
 def asked(spark: SparkSession, sql: str) -> tuple[list[list[Any]], Asked, int]:
     """The rows of a query, what it asked as [prompt, rows], lowest call first, and its requests."""
     rows, calls = run(spark, sql)
-    counted = [[call["call"]["task"] or call["call"]["prompt"], call["rows"]] for call in calls]
-    return in_order(rows), counted, sum(call["requests"] for call in calls)
-
-
-def plan(spark: SparkSession, sql: str) -> str:
-    return spark.sql(sql)._jdf.queryExecution().optimizedPlan().toString()  # type: ignore[operator]
+    prompts = [[call["call"]["task"] or call["call"]["prompt"], call["rows"]] for call in calls]
+    return in_order(rows), prompts, sum(call["requests"] for call in calls)
 
 
 @pytest.mark.parametrize("case", cases("catalyst_cascade.json"))
 def test_rows_that_each_call_sees(plans: SparkSession, case: dict[str, Any]) -> None:
     sql = case["sql"]
-    with setting(plans, f"spark.sparkllm.optimizer.{case['rule']}", "false"):
-        off, off_plan = asked(plans, sql), plan(plans, sql)
-    on, on_plan = asked(plans, sql), plan(plans, sql)
+    with configured(plans, {f"spark.sparkllm.optimizer.{case['rule']}": "false"}):
+        off, off_plan = asked(plans, sql), plan(plans.sql(sql))
+    on, on_plan = asked(plans, sql), plan(plans.sql(sql))
     expected = in_order(case["answer"])
     shown = f"before: {sql}\n{off_plan}\ngot: {on}\n{on_plan}\nexpected: {expected} {case['on']}; off: {off}"
     assert on[0] == expected, shown
@@ -83,10 +56,10 @@ def pair(first: str, second: str) -> str:
 def test_what_a_filter_kept_orders_the_next_query(plans: SparkSession, claim: str, query: str, codegen: str) -> None:
     first, second = f"First, {claim}, {codegen}?", f"Second, {claim}, {codegen}?"
     condition = pair(first, second)
-    with setting(plans, LEARN, "true"), setting(plans, "spark.sql.codegen.wholeStage", codegen):
+    with configured(plans, {LEARN: "true", "spark.sql.codegen.wholeStage": codegen}):
         before = asked(plans, query.format(table="t", condition=condition))
         after = asked(plans, query.format(table="t AS other", condition=condition))
-        with setting(plans, LEARN, "false"):
+        with configured(plans, {LEARN: "false"}):
             unlearned = asked(plans, query.format(table="t", condition=condition))
     assert before[1] == [[first, 12], [second, 12]]
     assert after[1] == [[second, 12], [first, 6]]
@@ -96,16 +69,16 @@ def test_what_a_filter_kept_orders_the_next_query(plans: SparkSession, claim: st
 
 def test_a_query_that_a_limit_ended_tells_nothing(plans: SparkSession) -> None:
     sql = f"SELECT id FROM t WHERE {pair('Limited first?', 'Limited second?')}"
-    with setting(plans, LEARN, "true"):
+    with configured(plans, {LEARN: "true"}):
         for stop in ("true", "false"):
-            with setting(plans, "spark.sparkllm.optimizer.stopAtLimit", stop):
+            with configured(plans, {"spark.sparkllm.optimizer.stopAtLimit": stop}):
                 asked(plans, f"{sql} LIMIT 4")
         assert [prompt for prompt, _ in asked(plans, sql)[1]] == ["Limited first?", "Limited second?"]
 
 
 def test_a_failed_query_tells_nothing(plans: SparkSession) -> None:
     condition = pair("Failed first?", "Failed second?")
-    with setting(plans, LEARN, "true"):
+    with configured(plans, {LEARN: "true"}):
         with pytest.raises(Exception, match="stop here"):
             asked(plans, f"SELECT if(id = 10, raise_error('stop here'), id) FROM t WHERE {condition}")
         after = asked(plans, f"SELECT id FROM t WHERE {condition}")
@@ -113,7 +86,7 @@ def test_a_failed_query_tells_nothing(plans: SparkSession) -> None:
 
 
 def test_another_call_or_condition_is_not_the_one_that_was_measured(plans: SparkSession) -> None:
-    with setting(plans, LEARN, "true"):
+    with configured(plans, {LEARN: "true"}):
         asked(plans, f"SELECT id FROM t WHERE {pair('Mine?', 'Yours?')}")
         for first, second in (("Mine?", "Whose?"), ("Whose?", "Yours, too?")):
             other = asked(plans, f"SELECT id FROM t WHERE {pair(first, second)}".replace("'NONE'", "'NO'"))
@@ -123,7 +96,7 @@ def test_another_call_or_condition_is_not_the_one_that_was_measured(plans: Spark
 def test_a_dataframe_that_is_collected_again_is_counted_once_each_time(plans: SparkSession) -> None:
     """Its filter goes on counting: 24 rows kept of 12 would be a share of one."""
     sql = "SELECT id FROM t WHERE llm('Again?', title) = 'A'"
-    with setting(plans, LEARN, "true"):
+    with configured(plans, {LEARN: "true"}):
         frame = plans.sql(sql)
         for _ in range(3):
             assert len(frame.collect()) == 6
@@ -135,7 +108,7 @@ def test_a_dataframe_that_is_collected_again_is_counted_once_each_time(plans: Sp
 
 def test_a_hint_counts_more_than_what_was_measured(plans: SparkSession) -> None:
     condition = pair("Hinted first?", "Hinted second?")
-    with setting(plans, LEARN, "true"):
+    with configured(plans, {LEARN: "true"}):
         asked(plans, f"SELECT id FROM t WHERE {condition}")
         hinted = condition.replace("review)", "review, selectivity => 0.1)")
         assert asked(plans, f"SELECT id FROM t WHERE {hinted}")[1] == [["Hinted first?", 12], ["Hinted second?", 12]]
@@ -152,7 +125,7 @@ def analysed(plans: SparkSession, tmp_path: Path) -> Iterator[SparkSession]:
         plans.sql(f"{create} AS SELECT int(id) AS uid FROM range({rows})")
     for table in ("texts", "keys_half", "keys_all"):
         plans.sql(f"ANALYZE TABLE {table} COMPUTE STATISTICS FOR ALL COLUMNS")
-    with setting(plans, "spark.sql.cbo.enabled", "true"):
+    with configured(plans, {"spark.sql.cbo.enabled": "true"}):
         yield plans
     for table in ("texts", "keys_half", "keys_all"):
         plans.sql(f"DROP TABLE {table}")
@@ -162,7 +135,7 @@ def test_column_statistics_tell_long_texts_from_short_ones(analysed: SparkSessio
     of_long, of_short = (f"llm('{text}?', {text}, labels => array('x', 'y'))" for text in ("long", "short"))
     sql = f"SELECT id FROM texts WHERE {of_long} <> 'x' AND {of_short} <> 'x'"
     assert [prompt for prompt, _ in asked(analysed, sql)[1]] == ["short?", "long?"]
-    with setting(analysed, "spark.sql.cbo.enabled", "false"):
+    with configured(analysed, {"spark.sql.cbo.enabled": "false"}):
         assert [prompt for prompt, _ in asked(analysed, sql)[1]] == ["long?", "short?"]
 
 
@@ -172,7 +145,7 @@ def test_nothing_moves_above_a_join_that_is_known_to_drop_no_row(
 ) -> None:
     sql = f"""SELECT id, a FROM (SELECT id, llm('What is it?', short) AS a FROM texts)
               JOIN (SELECT DISTINCT uid FROM keys_{keys}) ON id = uid"""
-    lines = plan(analysed, sql).splitlines()
+    lines = plan(analysed.sql(sql)).splitlines()
     call, join = (next(i for i, line in enumerate(lines) if node in line) for node in ("LLMEval", "Join Inner"))
-    assert (call < join) == above, plan(analysed, sql)
+    assert (call < join) == above, plan(analysed.sql(sql))
     assert asked(analysed, sql)[1] == [["What is it?", 20 if above else 40]]

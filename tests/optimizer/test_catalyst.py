@@ -8,89 +8,27 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
 from sparkllm import llm
 from sparkllm.errors import CallError
-from sparkllm.spark_session import last_reports, register
-from sparkllm.udf.iterator_udf import iterator_udf
+from sparkllm.spark_session import last_reports
+from tests.optimizer.capitals import COUNTS, stand_in
+from tests.optimizer.cases import cases
+from tests.optimizer.queries import counted, in_order, plan, query_id, rows_asked, run
+from tests.settings import configured
 
-FOLDER = Path(__file__).parent
 RULES = (
     "reuse", "shareCalls", "pushFilters", "orderCascade", "pullAboveJoin", "pullAboveWindow", "pushLimits",
     "stopAtLimit", "shareBelowSort", "pruneUnused",
 )  # fmt: skip
-COUNTS = ("distinct", "requests", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms")
-
-
-def stand_in(echo: str = "") -> Any:
-    """An `__llm_eval`: the first field in capitals, all `fields` as a JSON array, or the whole `request`.
-
-    A typed answer holds those capitals in its STRINGs and their number in all else.
-    Its functions are nested so that Spark sends them to the workers by value.
-    """
-    texts = [StructField(n, StringType()) for n in ("value", "error")]
-    counts = {"distinct": 1, "requests": 1, "prompt_tokens": 10, "cached_tokens": 4, "output_tokens": 1}
-    returned = StructType(texts + [StructField(n, IntegerType()) for n in COUNTS])
-
-    def answer(request: str, fields: list[str | None]) -> dict[str, Any]:
-        call = json.loads(request)["call"]
-        if call["fields"] and all(f is None for f in fields):
-            return {"value": None, "error": "null_fields"}
-        value = {"fields": json.dumps(fields), "request": request}.get(echo, (fields[0] or "constant").upper())
-        if call["schema"]:
-            columns = json.loads(call["schema"])["fields"]
-            value = json.dumps({c["name"]: value if c["type"] == "string" else len(value) for c in columns})
-        return {"value": value, **counts}
-
-    def llm_eval(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
-        kind = pa.struct([("value", pa.string()), ("error", pa.string()), *((n, pa.int32()) for n in COUNTS)])
-        for requests, rows, *_ in batches:
-            pairs = zip(requests.to_pylist(), rows.to_pylist(), strict=True)
-            yield pa.array([answer(request, list(row.values())) for request, row in pairs], type=kind)
-
-    return iterator_udf(llm_eval, returned)
-
-
-def cases(name: str) -> list[Any]:
-    return [pytest.param(case, id=case["claim"]) for case in json.loads((FOLDER / name).read_text())]
-
-
-@pytest.fixture(scope="module")
-def plans(spark: SparkSession) -> SparkSession:
-    """A session of its own, so that the stand-in answers here and nowhere else."""
-    session = register(spark.newSession(), optimizer_learn_selectivity=False, _function=stand_in())
-    session.sql("""CREATE TEMP VIEW t AS SELECT int(id) AS id, array('good', 'bad', 'ok', 'meh')[id % 4] AS review,
-                   array('a', 'b')[id % 2] AS title FROM range(0, 12, 1, 2)""")
-    session.sql("CREATE TEMP VIEW s AS SELECT *, named_struct('c', review, 'd', id) AS b FROM t")
-    session.sql("CREATE TEMP VIEW u AS SELECT id AS uid, title AS utitle FROM t WHERE id < 3")
-    session.udf.register("exclaim", lambda text: text + "!", "string")
-    session.readStream.format("rate").load().createOrReplaceTempView("stream")
-    return session
-
-
-def query_id(spark: SparkSession) -> int:
-    return max((json.loads(r)["query"] for r in last_reports(spark, 100)), default=-1)
-
-
-def run(spark: SparkSession, sql: str) -> tuple[list[list[Any]], list[dict[str, Any]]]:
-    """The rows of a query and what each of its LLMEval nodes counted."""
-    before = query_id(spark)
-    rows = [list(row) for row in spark.sql(sql).collect()]
-    reports = [json.loads(r) for r in last_reports(spark, 100)]
-    return rows, [call for r in reports if r["query"] > before for call in r["calls"]]
-
-
-def in_order(rows: list[list[Any]]) -> list[list[Any]]:
-    return sorted(rows, key=lambda row: [(v is None, str(v).rjust(9) if isinstance(v, int) else str(v)) for v in row])
 
 
 @pytest.mark.parametrize("case", cases("catalyst_calls.json"))
@@ -98,20 +36,27 @@ def test_rows_that_reach_the_model(plans: SparkSession, case: dict[str, Any]) ->
     rows, calls = run(plans, case["sql"])
     got = rows if case.get("ordered") else in_order(rows)
     expected = case["answer"] if case.get("ordered") else in_order(case["answer"])
-    plan = plans.sql(case["sql"])._jdf.queryExecution().optimizedPlan().toString()
-    assert got == expected, f"before: {case['sql']}\ngot: {got}\nexpected: {expected}\n{plan}"
-    counted = [call["rows"] for call in calls]
-    assert counted == case["rows"], f"before: {case['sql']}\ngot: {counted}\nexpected: {case['rows']}\n{plan}"
+    optimized = plan(plans.sql(case["sql"]))
+    assert got == expected, f"before: {case['sql']}\ngot: {got}\nexpected: {expected}\n{optimized}"
+    asked = [call["rows"] for call in calls]
+    assert asked == case["rows"], f"before: {case['sql']}\ngot: {asked}\nexpected: {case['rows']}\n{optimized}"
     assert sum(call["null_fields"] for call in calls) == case.get("nulls", 0)
+
+
+@contextmanager
+def answering(spark: SparkSession, echo: str) -> Iterator[None]:
+    """The stand-in answers with something else than capitals."""
+    spark.udf.register("__llm_eval", stand_in(echo))
+    try:
+        yield
+    finally:
+        spark.udf.register("__llm_eval", stand_in())
 
 
 @pytest.mark.parametrize("case", cases("catalyst_fields.json"))
 def test_what_a_call_holds(plans: SparkSession, case: dict[str, Any]) -> None:
-    plans.udf.register("__llm_eval", stand_in("fields"))
-    try:
+    with answering(plans, "fields"):
         rows, calls = run(plans, f"SELECT {case['sql']} FROM s WHERE id = 2")
-    finally:
-        plans.udf.register("__llm_eval", stand_in())
     call = calls[0]["call"]
     assert call["fields"] == case["fields"]
     assert (call["labels"], call["model"]) == (case.get("labels", []), case.get("model"))
@@ -134,11 +79,8 @@ def test_a_rule_switched_off_gives_the_same_rows(plans: SparkSession, rule: str)
              WHERE c = llm('classify', 'ok') AND id > 3 ORDER BY id LIMIT 2"""
     limited = "SELECT id, llm('classify', review) AS c FROM t WHERE llm('classify', review) = 'OK' ORDER BY id LIMIT 5"
     on = [run(plans, q) for q in (sql, limited)]
-    plans.conf.set(f"spark.sparkllm.optimizer.{rule}", "false")
-    try:
+    with configured(plans, {f"spark.sparkllm.optimizer.{rule}": "false"}):
         off = [run(plans, q) for q in (sql, limited)]
-    finally:
-        plans.conf.unset(f"spark.sparkllm.optimizer.{rule}")
     assert [rows for rows, _ in on] == [rows for rows, _ in off]
     asked = [sum(c["rows"] for _, calls in runs for c in calls) for runs in (on, off)]
     assert asked[0] <= asked[1], "the rule asks for more rows than its absence"
@@ -153,15 +95,9 @@ def test_the_report_adds_up_what_python_returned(plans: SparkSession) -> None:
 
 def test_settings_reach_the_tasks_of_an_rdd(plans: SparkSession) -> None:
     """There, Spark's local properties hold none: that is why they travel with the plan."""
-    plans.udf.register("__llm_eval", stand_in("request"))
-    plans.conf.set("spark.sparkllm.maxTokens", "7")
-    plans.conf.set("spark.sparkllm.dtype", "auto")
-    try:
+    settings = {"spark.sparkllm.maxTokens": "7", "spark.sparkllm.dtype": "auto"}
+    with answering(plans, "request"), configured(plans, settings):
         [row] = plans.sql("SELECT llm('classify', review) FROM t WHERE id = 2").rdd.collect()
-    finally:
-        plans.conf.unset("spark.sparkllm.maxTokens")
-        plans.conf.unset("spark.sparkllm.dtype")
-        plans.udf.register("__llm_eval", stand_in())
     request = json.loads(row[0])
     assert list(request) == ["application", "call", "conf", "mark"]
     assert request["application"] == plans.sparkContext.applicationId
@@ -192,10 +128,8 @@ def test_the_seconds_of_a_failed_query_are_those_of_its_run(plans: SparkSession)
 
 def test_a_write_is_reported_once(plans: SparkSession, tmp_path: Path) -> None:
     create = f"CREATE TABLE kept USING parquet LOCATION '{tmp_path}/kept'"
-    _, calls = run(plans, f"{create} AS SELECT llm('classify', review) AS c FROM t")
-    assert [c["rows"] for c in calls] == [12]
-    _, calls = run(plans, "INSERT INTO kept SELECT llm('classify', review) FROM t WHERE id < 2")
-    assert [c["rows"] for c in calls] == [2]
+    assert counted(plans, f"{create} AS SELECT llm('classify', review) AS c FROM t") == [12]
+    assert counted(plans, "INSERT INTO kept SELECT llm('classify', review) FROM t WHERE id < 2") == [2]
     assert run(plans, "SELECT count(*) FROM kept") == ([[14]], [])
     plans.sql("DROP TABLE kept")
 
@@ -203,18 +137,18 @@ def test_a_write_is_reported_once(plans: SparkSession, tmp_path: Path) -> None:
 def test_a_cached_answer_is_asked_for_once(plans: SparkSession) -> None:
     answers = plans.sql("SELECT id, llm('classify', review) AS c FROM t").cache()
     answers.createOrReplaceTempView("answers")
-    counted = [[c["rows"] for c in run(plans, "SELECT count(*) FROM answers WHERE c = 'OK'")[1]] for _ in range(2)]
+    asked = [counted(plans, "SELECT count(*) FROM answers WHERE c = 'OK'") for _ in range(2)]
     answers.unpersist()
-    assert counted == [[12], []]
+    assert asked == [[12], []]
 
 
 def test_the_same_dataframe_collected_twice_is_two_reports(plans: SparkSession) -> None:
     frame = plans.sql("SELECT llm('classify', review) FROM t")
-    counted = []
+    asked = []
     for _ in range(2):
         frame.collect()
-        counted.append(json.loads(last_reports(plans, 1)[0])["calls"][0]["rows"])
-    assert counted == [12, 12]
+        asked.append(rows_asked(plans))
+    assert asked == [[12], [12]]
 
 
 def test_the_dataframe_api_gives_the_same_plan(plans: SparkSession) -> None:
@@ -244,8 +178,8 @@ def test_selectivity_is_kept_for_the_rules_and_no_part_of_what_a_call_means(plan
     hinted, plain = plans.sql(TYPED), plans.sql(TYPED.replace(", selectivity => 0.5", ""))
     assert hinted.sameSemantics(plain)
     assert not hinted.sameSemantics(plans.sql(TYPED.replace("age", "years")))
-    assert "LLMEval llm('Who wrote it?'" in (plan := hinted._jdf.queryExecution().optimizedPlan().toString())
-    assert "selectivity => 0.5)" in plan
+    assert "LLMEval llm('Who wrote it?'" in plan(hinted)
+    assert "selectivity => 0.5)" in plan(hinted)
     assert "selectivity" not in str(run(plans, TYPED)[1][0]["call"])
 
 
@@ -256,11 +190,11 @@ def test_the_dataframe_function_refuses_options_of_the_wrong_type(wrong: dict[st
 
 
 def test_explain_shows_prompt_fields_and_model(plans: SparkSession) -> None:
-    plan = plans.sql("EXPLAIN SELECT llm('Is {review} good?', title) FROM t").collect()[0][0]
-    assert "LLMEval llm('Is {review} good?', title#" in plan
-    assert "fields: [title=title#" in plan
-    assert "review=review#" in plan
-    assert "model: demo" in plan
+    shown = plans.sql("EXPLAIN SELECT llm('Is {review} good?', title) FROM t").collect()[0][0]
+    assert "LLMEval llm('Is {review} good?', title#" in shown
+    assert "fields: [title=title#" in shown
+    assert "review=review#" in shown
+    assert "model: demo" in shown
 
 
 def test_a_session_without_the_function_says_what_to_call(plans: SparkSession) -> None:
@@ -271,7 +205,7 @@ def test_a_session_without_the_function_says_what_to_call(plans: SparkSession) -
 def test_the_counts_stand_in_the_spark_ui(plans: SparkSession) -> None:
     """What the UI's SQL page draws, from the same store."""
     plans.sql("SELECT id, llm('classify', review) AS c FROM t").collect()
-    query = json.loads(last_reports(plans, 1)[0])["query"]
+    query = query_id(plans)
     store = plans._jsparkSession.sharedState().statusStore()
     nodes, values = store.planGraph(query).allNodes(), store.executionMetrics(query)
     node = next(n for n in map(nodes.apply, range(nodes.size())) if n.name() == "LLMEval")

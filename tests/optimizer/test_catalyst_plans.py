@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +10,12 @@ from pyspark.sql import SparkSession
 
 from sparkllm.config import LLMConfig
 from sparkllm.spark_session import register
-from tests.optimizer.test_cascade import setting
-from tests.optimizer.test_catalyst import stand_in
+from tests.optimizer.capitals import stand_in
+from tests.optimizer.cases import read_cases
+from tests.optimizer.queries import plan
+from tests.settings import configured
 
-CASES = json.loads(Path(__file__).with_name("catalyst_plans.json").read_text(encoding="utf-8"))
+CASES = read_cases("catalyst_plans.json")
 # these run in the Python workers, or order by what earlier queries kept
 NO_RULES_OF_CATALYST = {"dedup", "orderFields", "orderRows", "learnSelectivity"}
 
@@ -33,7 +33,7 @@ def tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Spa
 
 def optimized(spark: SparkSession, sql: str) -> list[str]:
     """The lines of the plan without ids, and of an LLMEval without what it repeats."""
-    text = spark.sql(sql)._jdf.queryExecution().optimizedPlan().toString()  # type: ignore[operator]
+    text = plan(spark.sql(sql))
     for repeated in (r", fields: \[[^\]]*\], model: \w+", r"(, field order: .*)?, expected calls: .*", r"#\d+L?"):
         text = re.sub(repeated, "", text)
     return [line.rstrip() for line in text.splitlines()]
@@ -42,8 +42,8 @@ def optimized(spark: SparkSession, sql: str) -> list[str]:
 @pytest.mark.parametrize("case", [pytest.param(c, id=f"{c['rule']}: {c['claim']}") for c in CASES])
 def test_a_rule_turns_this_plan_into_that(tables: SparkSession, case: dict[str, Any]) -> None:
     # files of some bytes as large as a table of some MB
-    with setting(tables, "spark.sql.sources.fileCompressionFactor", "10000" if case.get("large") else "1.0"):
-        with setting(tables, f"spark.sparkllm.optimizer.{case['rule']}", "false"):
+    with configured(tables, {"spark.sql.sources.fileCompressionFactor": "10000" if case.get("large") else "1.0"}):
+        with configured(tables, {f"spark.sparkllm.optimizer.{case['rule']}": "false"}):
             before = optimized(tables, case["sql"])
         after = optimized(tables, case["sql"])
     for name, got in (("before", before), ("after", after)):

@@ -16,13 +16,13 @@ from sparkllm import spark_session as session_module
 from sparkllm.errors import ConfigError
 from sparkllm.optimizer.jar import build_jar
 from sparkllm.spark_session import register
-from tests.optimizer.test_catalyst import stand_in
+from tests.optimizer.capitals import stand_in
 
 # a process of its own: its Spark has master and extension from spark-defaults.conf, ours got the rules when it ran
 EXTENDED = """
 import json, sys, warnings
 from sparkllm.spark_session import last_reports, register, session
-from tests.optimizer.test_catalyst import stand_in
+from tests.optimizer.capitals import stand_in
 warnings.simplefilter("error")
 spark = session(max_tokens=7, **{"spark.ui.enabled": "false"})
 assert (spark.sparkContext.master, spark.conf.get("spark.sql.extensions")) == ("local[1]", sys.argv[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
-from sparkllm.spark_session import last_reports, register
-from tests.optimizer.test_catalyst import FOLDER, in_order, plans, run, stand_in
-
-__all__ = ["plans"]  # the fixture
+from sparkllm.spark_session import register
+from tests.optimizer.capitals import stand_in
+from tests.optimizer.cases import read_cases
+from tests.optimizer.queries import counted, in_order, rows_asked, run
+from tests.settings import configured
 
 WITHOUT_ADAPTIVE = (
     "GROUP BY and SELECT share one evaluation",
@@ -42,19 +42,11 @@ def kept(plans: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
     plans.sql("DROP TABLE reviews")
 
 
-def counted(spark: SparkSession, sql: str) -> list[int]:
-    return [call["rows"] for call in run(spark, sql)[1]]
-
-
 @pytest.mark.parametrize("claim", WITHOUT_ADAPTIVE)
 def test_the_same_rows_without_adaptive_execution(plans: SparkSession, claim: str) -> None:
-    cases: list[dict[str, Any]] = json.loads((FOLDER / "catalyst_calls.json").read_text())
-    [case] = [c for c in cases if c["claim"] == claim]
-    plans.conf.set("spark.sql.adaptive.enabled", "false")
-    try:
+    [case] = [c for c in read_cases("catalyst_calls.json") if c["claim"] == claim]
+    with configured(plans, {"spark.sql.adaptive.enabled": "false"}):
         rows, calls = run(plans, case["sql"])
-    finally:
-        plans.conf.unset("spark.sql.adaptive.enabled")
     assert in_order(rows) == in_order(case["answer"])
     assert [call["rows"] for call in calls] == case["rows"]
 
@@ -64,11 +56,8 @@ def test_without_sharing_identical_subqueries_give_the_same_rows(plans: SparkSes
     half = "(SELECT id, llm('classify', review) AS c FROM t)"
     sql = f"SELECT a.id, a.c, b.c FROM {half} a JOIN {half} b ON a.id = b.id"
     on = run(plans, sql)
-    plans.conf.set(switch, "false")
-    try:
+    with configured(plans, {switch: "false"}):
         off = run(plans, sql)
-    finally:
-        plans.conf.unset(switch)
     assert in_order(on[0]) == in_order(off[0])
     assert [[call["rows"] for call in calls] for _, calls in (on, off)] == [[12], [12, 12]]
 
@@ -150,7 +139,7 @@ def test_insert_into_partitions_asks_once(kept: SparkSession, tmp_path: Path) ->
 def test_the_writer_of_a_dataframe_asks_once_for_each_row(kept: SparkSession, tmp_path: Path) -> None:
     frame = kept.sql("SELECT id, llm('classify', review) AS c FROM reviews")
     frame.write.parquet(str(tmp_path / "written"))
-    assert [call["rows"] for call in json.loads(last_reports(kept, 1)[0])["calls"]] == [12]
+    assert rows_asked(kept) == [12]
     assert kept.read.parquet(str(tmp_path / "written")).where("c = 'OK'").count() == 3
 
 

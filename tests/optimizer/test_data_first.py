@@ -6,7 +6,6 @@ A stand-in for the engine answers with what stands beside each row: the field or
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,8 +16,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
 from sparkllm.optimizer.layout import least_data
-from sparkllm.spark_session import _scala_object, last_reports, register
+from sparkllm.spark_session import _scala_object, register
 from sparkllm.udf.iterator_udf import iterator_udf
+from tests.optimizer.noise import noise
+from tests.optimizer.queries import plan, query_id
+from tests.settings import configured
 
 ROWS = 2000
 
@@ -40,16 +42,10 @@ def stand_in() -> Any:
     return iterator_udf(llm_eval, answer)
 
 
-def noise(seed: int, length: int) -> str:
-    """Text that Parquet cannot make small."""
-    return random.Random(seed).randbytes(length // 2).hex()
-
-
 @pytest.fixture(scope="module")
 def tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> SparkSession:
     """Tables of 2,000 rows: `long` texts of 700 bytes, `short` ones of 60 beside an id that no call reads."""
-    session = register(spark.newSession(), _function=stand_in())
-    session.conf.set("spark.sparkllm.tasks", "2")
+    session = register(spark.newSession(), tasks=2, _function=stand_in())
     for name, length in (("long", 700), ("short", 60)):
         table = pd.DataFrame(
             {
@@ -63,10 +59,6 @@ def tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Spa
         table.to_parquet(folder / "rows.parquet", index=False, row_group_size=500)
         session.read.parquet(str(folder)).createOrReplaceTempView(name)
     return session
-
-
-def plan(frame: DataFrame) -> str:
-    return frame._jdf.queryExecution().optimizedPlan().toString()  # type: ignore[operator]
 
 
 def marked(frame: DataFrame) -> int:
@@ -122,13 +114,10 @@ def test_the_second_call_gets_its_rows_in_small_batches(tables: SparkSession) ->
 
 
 def test_the_rule_switched_off_marks_nothing(tables: SparkSession) -> None:
-    tables.conf.set("spark.sparkllm.optimizer.dataFirst", "false")
-    try:
+    with configured(tables, {"spark.sparkllm.optimizer.dataFirst": "false"}):
         frame = tables.sql(f"{TWO} long")
         assert marked(frame) == 0
         first, second = told(frame)
-    finally:
-        tables.conf.unset("spark.sparkllm.optimizer.dataFirst")
     assert {beside for beside, *_ in first + second} == {"1,0"}
 
 
@@ -189,7 +178,7 @@ def test_the_plan_decides_by_the_cost_model(tables: SparkSession, shares: tuple[
 def test_the_spark_ui_tells_how_many_rows_were_laid_out_data_first(tables: SparkSession) -> None:
     def shown(sql: str) -> str:
         tables.sql(sql).collect()
-        query = json.loads(last_reports(tables, 1)[0])["query"]
+        query = query_id(tables)
         store = tables._jsparkSession.sharedState().statusStore()
         nodes, values = store.planGraph(query).allNodes(), store.executionMetrics(query)
         node = next(n for n in map(nodes.apply, range(nodes.size())) if n.name() == "KeyedRows")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,14 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from sparkllm.spark_session import last_reports, register
-from tests.optimizer.test_catalyst import stand_in
-from tests.optimizer.test_co_locate import noise
+from sparkllm.spark_session import register
+from tests.optimizer.capitals import stand_in
+from tests.optimizer.cases import cases
+from tests.optimizer.noise import noise
+from tests.optimizer.queries import jobs_started, query_id
+from tests.settings import configured
 
-
-def cases(kind: str) -> list[Any]:
-    found = json.loads(Path(__file__).with_name("explain.json").read_text(encoding="utf-8"))[kind]
-    return [pytest.param(case, id=case["claim"]) for case in found]
+CBO = {"spark.sql.cbo.enabled": "true"}
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +44,6 @@ def explained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> 
         session.sql(f"DROP TABLE explained_{name}")
 
 
-@contextmanager
-def setting(spark: SparkSession, **values: object) -> Iterator[None]:
-    keys = {key.replace("_", "."): str(value).lower() for key, value in values.items()}
-    for key, value in keys.items():
-        spark.conf.set(key, value)
-    try:
-        yield
-    finally:
-        for key in keys:
-            spark.conf.unset(key)
-
-
 def nodes(spark: SparkSession, sql: str, mode: str = "EXTENDED") -> list[str]:
     """The lines of the calls in the optimized and in the physical plan."""
     plan = spark.sql(f"EXPLAIN {mode} {sql}").collect()[0][0]
@@ -69,9 +56,9 @@ def expected(spark: SparkSession, sql: str) -> list[str]:
     return [match[1] if match else "not shown" for match in found]
 
 
-@pytest.mark.parametrize("case", cases("expected_calls"))
+@pytest.mark.parametrize("case", cases("explain.json", "expected_calls"))
 def test_expected_calls_follow_the_statistics(explained: SparkSession, case: dict[str, Any]) -> None:
-    with setting(explained, spark_sql_cbo_enabled=True):
+    with configured(explained, CBO):
         got = expected(explained, case["sql"])
     assert len(got) >= 2, "the optimized and the physical plan"
     assert set(got) == {case["says"]}, f"before: {case['sql']}\ngot: {got}\nexpected: {case['says']}"
@@ -82,17 +69,17 @@ def test_without_cbo_a_table_is_unknown(explained: SparkSession) -> None:
 
 
 def test_without_dedup_every_row_is_a_call(explained: SparkSession) -> None:
-    with setting(explained, spark_sql_cbo_enabled=True, spark_sparkllm_optimizer_dedup=False):
+    with configured(explained, CBO | {"spark.sparkllm.optimizer.dedup": "false"}):
         assert set(expected(explained, "SELECT llm('classify', city) FROM cities")) == {"20"}
 
 
 def test_sampled_answers_are_one_for_each_row(explained: SparkSession) -> None:
-    with setting(explained, spark_sql_cbo_enabled=True, spark_sparkllm_temperature=0.7):
+    with configured(explained, CBO | {"spark.sparkllm.temperature": "0.7"}):
         assert set(expected(explained, "SELECT llm('classify', city) FROM cities")) == {"20"}
 
 
 def test_prompts_that_meet_in_one_task_are_counted_once(explained: SparkSession) -> None:
-    with setting(explained, spark_sql_cbo_enabled=True, spark_sparkllm_tasks=8):
+    with configured(explained, CBO | {"spark.sparkllm.tasks": "8"}):
         lines = nodes(explained, "SELECT llm('classify', city) FROM t")
     assert all("field order: city, " in line for line in lines)
     counts = {int(line.rpartition("expected calls: ")[2]) for line in lines}
@@ -100,10 +87,10 @@ def test_prompts_that_meet_in_one_task_are_counted_once(explained: SparkSession)
     assert counts.pop() == pytest.approx(40, rel=0.1), "Spark's own distinct count is an estimate"
 
 
-@pytest.mark.parametrize("case", cases("field_order"))
+@pytest.mark.parametrize("case", cases("explain.json", "field_order"))
 def test_the_field_order_is_shown_or_who_decides(explained: SparkSession, case: dict[str, Any]) -> None:
-    switches = {"tasks": case["tasks"], "optimizer_orderFields": case.get("orderFields", True)}
-    with setting(explained, **{f"spark_sparkllm_{key}": value for key, value in switches.items()}):
+    settings = {"tasks": case["tasks"], "optimizer.orderFields": case.get("orderFields", True)}
+    with configured(explained, {f"spark.sparkllm.{key}": json.dumps(value) for key, value in settings.items()}):
         lines = nodes(explained, case["sql"])
     assert lines
     shown = f", field order: {case['says']}, expected calls:"
@@ -112,13 +99,9 @@ def test_the_field_order_is_shown_or_who_decides(explained: SparkSession, case: 
 
 @pytest.mark.parametrize("mode", ["", "EXTENDED", "FORMATTED", "COST", "CODEGEN"])
 def test_every_kind_of_explain_runs_no_job(explained: SparkSession, mode: str) -> None:
-    tracker = explained.sparkContext.statusTracker()
-    explained.sparkContext.setJobGroup(f"explain {mode}", "no job belongs here")
-    try:
+    with jobs_started(explained, f"explain {mode}") as jobs:
         plan = explained.sql(f"EXPLAIN {mode} SELECT llm('classify', city, text) FROM t").collect()[0][0]
-        assert list(tracker.getJobIdsForGroup(f"explain {mode}")) == []
-    finally:
-        explained.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+        assert jobs() == []
     if mode != "CODEGEN":
         assert "expected calls: " in plan
         assert "model: demo" in plan
@@ -126,8 +109,7 @@ def test_every_kind_of_explain_runs_no_job(explained: SparkSession, mode: str) -
 
 def test_the_spark_ui_shows_the_expected_calls(explained: SparkSession) -> None:
     explained.sql("SELECT llm('classify', c) FROM VALUES ('a'), ('b') AS v(c)").collect()
-    query = json.loads(last_reports(explained, 1)[0])["query"]
-    graph = explained._jsparkSession.sharedState().statusStore().planGraph(query).allNodes()
+    graph = explained._jsparkSession.sharedState().statusStore().planGraph(query_id(explained)).allNodes()
     shown = [graph.apply(i).desc() for i in range(graph.size()) if graph.apply(i).name() == "LLMEval"]
     assert len(shown) == 1
     assert ", model: demo, field order: c, expected calls: at most 2" in shown[0]
@@ -135,7 +117,7 @@ def test_the_spark_ui_shows_the_expected_calls(explained: SparkSession) -> None:
 
 def test_statistics_pass_through_a_call(explained: SparkSession) -> None:
     """Spark's own estimate of a join above would otherwise be made of sizes alone."""
-    with setting(explained, spark_sql_cbo_enabled=True):
+    with configured(explained, CBO):
         plan = explained.sql("EXPLAIN COST SELECT n, llm('classify', city) AS c FROM cities").collect()[0][0]
     assert [line for line in plan.splitlines() if line.startswith("Project") and "rowCount=20)" in line]
 
@@ -143,7 +125,7 @@ def test_statistics_pass_through_a_call(explained: SparkSession) -> None:
 def test_a_plan_is_the_same_whatever_its_statistics_say(explained: SparkSession, tmp_path: Path) -> None:
     sql = "SELECT llm('classify', city) FROM cities"
     plans = []
-    for cbo in (True, False):
-        with setting(explained, spark_sql_cbo_enabled=cbo):
+    for cbo in ("true", "false"):
+        with configured(explained, {"spark.sql.cbo.enabled": cbo}):
             plans.append(explained.sql(sql)._jdf.queryExecution().executedPlan())
     assert plans[0].sameResult(plans[1])

@@ -1,8 +1,6 @@
 """The planner's rules: before/after pairs from rules.json, and what must hold for every table."""
 
-import json
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +11,7 @@ from sparkllm.optimizer.encode import Encoded, encode
 from sparkllm.optimizer.order_fields import order_fields
 from sparkllm.optimizer.order_rows import order_rows
 from sparkllm.optimizer.prefix import prefix_hit_rate
-
-CASES = json.loads(Path(__file__).with_name("rules.json").read_text(encoding="utf-8"))
+from tests.optimizer.cases import cases
 
 
 def table(rows: list[list[str | None]]) -> Encoded:
@@ -22,27 +19,23 @@ def table(rows: list[list[str | None]]) -> Encoded:
     return encode(columns, len(rows))
 
 
-def cases(rule: str) -> list:
-    return [pytest.param(case, id=case["claim"]) for case in CASES[rule]]
-
-
 def compare(case: dict, got: dict) -> None:
     expected = {name: case[name] for name in got}
     assert got == expected, f"\nbefore:   {case['rows']}\ngot:      {got}\nexpected: {expected}"
 
 
-@pytest.mark.parametrize("case", cases("dedup"))
+@pytest.mark.parametrize("case", cases("rules.json", "dedup"))
 def test_dedup(case: dict) -> None:
     first, inverse = dedup(table(case["rows"]).codes)
     compare(case, {"first": first.tolist(), "inverse": inverse.tolist()})
 
 
-@pytest.mark.parametrize("case", cases("order_fields"))
+@pytest.mark.parametrize("case", cases("rules.json", "order_fields"))
 def test_order_fields(case: dict) -> None:
     compare(case, {"order": list(order_fields(table(case["rows"]), tuple(case.get("fixed", ()))))})
 
 
-@pytest.mark.parametrize("case", cases("order_rows"))
+@pytest.mark.parametrize("case", cases("rules.json", "order_rows"))
 def test_order_rows(case: dict) -> None:
     compare(case, {"rows_order": order_rows(table(case["rows"]).codes, tuple(case["order"])).tolist()})
 
