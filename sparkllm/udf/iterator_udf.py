@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,7 +32,9 @@ def iterator_udf(function: Function, returned: StructType) -> Any:
         for answers in function(tuple(map(_to_arrow, columns)) for columns in batches):
             yield _to_pandas(answers.cast(kind))
 
-    return F.pandas_udf(over_pandas, returned, F.PandasUDFType.SCALAR_ITER)  # type: ignore[call-overload]
+    with warnings.catch_warnings():  # Spark prefers type hints, which know no struct
+        warnings.simplefilter("ignore", UserWarning)
+        return F.pandas_udf(over_pandas, returned, F.PandasUDFType.SCALAR_ITER)  # type: ignore[call-overload]
 
 
 def _to_arrow(column: Any) -> pa.Array:

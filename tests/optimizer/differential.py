@@ -35,7 +35,7 @@ LEARN, CASCADE = (f"spark.sparkllm.optimizer.{rule}" for rule in ("learnSelectiv
 # what earlier queries kept would make each run of a query another one
 RULES = [key for key, name in LLMConfig.spark_keys().items() if name.startswith("optimizer_") and key != LEARN]
 # ten rows are read before their code would be compiled
-QUICK = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", LEARN: "false"}
+QUICK = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 LARGE = {"spark.sql.autoBroadcastJoinThreshold": "-1", "spark.sql.adaptive.autoBroadcastJoinThreshold": "1MB"}
 Sessions = Mapping[bool, SparkSession]
 
@@ -125,7 +125,10 @@ class Comparison:
 
 
 def compare(found: Sessions, seed: int, off: list[list[str]]) -> Comparison:
-    """Run the query of `seed` with all rules, then without each of these sets of rules; odd seeds without AQE."""
+    """Run the query of `seed` with all rules, then without each of these sets of rules; odd seeds without AQE.
+
+    Before all it runs once uncounted, for what earlier runs tell of the selectivity of its conditions.
+    """
     query = generate(seed)
     result = Comparison(seed, query, *evaluate(query, TABLES))
     ordered = isinstance(query, Select) and bool(query.order)
@@ -134,6 +137,8 @@ def compare(found: Sessions, seed: int, off: list[list[str]]) -> Comparison:
         name, settings = "all off" if rules == RULES else name, dict.fromkeys(rules, "false")
         adaptive = {"spark.sql.adaptive.enabled": str(seed % 2 == 0).lower()}
         try:
+            if not rules:
+                run(found[seed % 3 == 0], query, {**settings, **adaptive})
             outcome = run(found[seed % 3 == 0], query, {**settings, **adaptive})
             if outcome.asked < result.asked:  # adaptive execution ends calls early where another input is empty
                 settings |= {"spark.sql.adaptive.enabled": "false"}

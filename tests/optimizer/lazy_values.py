@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.optimizer import query_tree as sql
 
-__all__ = ["ANSWERS", "Env", "Group", "Later", "Row", "Values", "answer"]
+__all__ = ["ANSWERS", "COMPARE", "Env", "Group", "Later", "Row", "Values", "answer"]
 
 ANSWERS = ("good", "bad", "ok")
 
@@ -80,6 +80,7 @@ class Values:
 
     def __init__(self, backward: bool) -> None:
         self.backward = backward
+        self.prepared: set[sql.Expr] = set()  # subqueries that have run
         self.asked: dict[Hashable, dict[Hashable, set[Hashable]]] = defaultdict(lambda: defaultdict(set))
 
     def query(self, query: sql.Query, outer: Env | None = None) -> list[Row]:
@@ -119,11 +120,19 @@ class Values:
             inside = (self.asks(e.value, c) for c in env.group.candidates if e.value is not None)
             return env.group.members.asks or any(inside)
         if isinstance(e, sql.InQuery | sql.Exists | sql.Scalar):
+            if e in self.prepared and not self.asks_of_outer(e.query):
+                return isinstance(e, sql.InQuery) and self.asks(e.value, env)
             rows = self.query(e.query, env)
             read = [] if isinstance(e, sql.Exists) else [c for r in rows for c in r.columns.values()]
             left = isinstance(e, sql.InQuery) and self.asks(e.value, env)
             return left or any(r.conditions for r in rows) or any(c.asks for c in read)
         return isinstance(e, sql.Call) or any(self.asks(c, env) for c in sql.children(e) if isinstance(c, sql.Expr))
+
+    def asks_of_outer(self, query: sql.Query) -> bool:
+        """It has calls over an outer query's columns."""
+        inside = {n.alias for n in sql.nodes(query) if isinstance(n, sql.Table | sql.Sub)}
+        calls = (n for n in sql.nodes(query) if isinstance(n, sql.Call))
+        return any(n.table not in inside for call in calls for n in sql.nodes(call) if isinstance(n, sql.Col))
 
     def decides(self, e: sql.Op, value: Any) -> bool:
         """One side is enough: FALSE of an AND, TRUE of an OR, NULL of a comparison."""
@@ -144,7 +153,9 @@ class Values:
         tables = {c.table for c in sql.nodes(e) if isinstance(c, sql.Col)}
         # over an outer query's columns alone: once for each row of that query
         uid = None if tables and tables <= env.outer else env.uid
-        self.asked[self.name(e, env)][env.place].add(uid)
+        # the prompt names its columns: the same value under another name is another call
+        names = tuple(f.name if isinstance(f, sql.Col) else None for f in e.fields)
+        self.asked[self.name(e, env), names][env.place].add(uid)
         return answer(e.prompt, values)
 
     def _col(self, e: sql.Col, env: Env) -> Any:
@@ -198,9 +209,12 @@ class Values:
         return found[0] if found else None
 
     def _inquery(self, e: sql.InQuery, env: Env) -> Any:
-        value, found = self.value(e.value, env), self.found(e.query, env)
+        found = self.found(e.query, env)
+        if not found:
+            return False
+        value = self.value(e.value, env)
         if value is None:
-            return None if found else False
+            return None
         return True if value in found else None if None in found else False
 
     def found(self, query: sql.Query, env: Env) -> list[Any]:

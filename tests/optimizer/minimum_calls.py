@@ -21,7 +21,7 @@ from functools import reduce
 from typing import Any
 
 from tests.optimizer import query_tree as sql
-from tests.optimizer.lazy_values import Env, Group, Later, Row, Values
+from tests.optimizer.lazy_values import COMPARE, Env, Group, Later, Row, Values
 
 __all__ = ["evaluate"]
 
@@ -42,20 +42,52 @@ class Oracle(Values):
         super().__init__(backward)
         self.tables = tables
         self.named: dict[str, list[Row]] = {}
-        self.prepared: set[sql.Expr] = set()
         self.columns: dict[str, list[str]] = {name: list(rows[0]) for name, rows in tables.items()}
 
     def result(self, query: sql.Query) -> list[list[Any]]:
-        rows = [row for row in self.query(query) if self.settle(row)]
+        rows = self.query(query)
+        self.shown(query)
+        rows = [row for row in rows if self.settle(row)]
         return [[column.get() for column in row.columns.values()] for row in rows]
 
+    def shown(self, query: sql.Query) -> None:
+        """Subqueries in the SELECT list of the whole query run whether it has a row or not."""
+        if isinstance(query, sql.Union):
+            self.shown(query.left)
+            self.shown(query.right)
+        elif isinstance(query, sql.With):
+            self.shown(query.body)
+        else:
+            for e, _ in query.items:
+                self.prepare(e)
+
     def keep(self, env: Env, condition: sql.Expr | None) -> Env | None:
-        """None if a cheap condition is not true; those that ask are put off."""
+        """None if a cheap condition is not true, or no answer could make all true; those that ask are put off."""
         asking = [c for c in sql.conjuncts(condition) if self.asks(c, env)]
         if not all(self.value(c, env) is True for c in sql.conjuncts(condition) if c not in asking):
             return None
-        put_off = [Later(lambda c=c: self.value(c, env) is True, asks=True) for c in asking]  # type: ignore[misc]
-        return replace(env, conditions=(*env.conditions, *put_off))
+        put_off = [Later(lambda c=c: self.value(c, env) is True, True, self.fact(c, env)) for c in asking]  # type: ignore[misc]
+        conditions = (*env.conditions, *put_off)
+        facts = [c.name for c in conditions if isinstance(c.name, tuple)]
+        return None if any(self.hopeless(c, env, facts) for c in asking) else replace(env, conditions=conditions)
+
+    def fact(self, c: sql.Expr, env: Env) -> tuple[Hashable, Any] | None:
+        """The value that a condition demands of an expression."""
+        if isinstance(c, sql.Op) and c.symbol in ("=", "<=>") and isinstance(c.right, sql.Lit):
+            return self.name(c.left, env), c.right.value
+        return None
+
+    def hopeless(self, c: sql.Expr, env: Env, facts: list[tuple[Hashable, Any]]) -> bool:
+        """`x = 'a'` where `x = 'b'` is demanded as well; NOT IN a set with a NULL in it."""
+        if isinstance(c, sql.Op) and c.symbol in COMPARE and isinstance(c.right, sql.Lit):
+            name = self.name(c.left, env)
+            demanded = [value for of, value in facts if of == name]
+            return not all(COMPARE[c.symbol](value, c.right.value) for value in demanded)
+        if isinstance(c, sql.Not) and isinstance(c.value, sql.InQuery):
+            rows = self.query(c.value.query, env)
+            there = [column for row in rows if not row.conditions for column in row.columns.values()]
+            return any(not column.asks and column.get() is None for column in there)
+        return False
 
     # queries
 
@@ -197,7 +229,7 @@ class Oracle(Values):
         if not asks and not first.get():
             return None
         uid = ("group", place, own.uid)
-        known = {k: Later(self.later(k, own).get, self.asks(k, own), (uid, i)) for i, k in enumerate(keys)}
+        known = {k: Later(self.later(k, own).get, self.asks(k, own), self.name(k, own)) for k in keys}
         conditions = (first,) if asks else ()
         return Env(own.rows, own.outer, uid, place, conditions, known, Group(members, part))
 

@@ -12,7 +12,7 @@ from tests.optimizer.differential import RULES, Comparison, Sessions, compare, s
 
 FIRST, QUERIES = 1000, 60
 SEEDS = range(FIRST, FIRST + QUERIES)
-AT_THE_MINIMUM = 0.85  # 0.88 of these queries; what is left is listed when it fails
+AT_THE_MINIMUM = 0.90
 
 
 @pytest.fixture(scope="module")
@@ -39,5 +39,5 @@ def test_rules_change_no_row_and_add_no_call(seed: int, found: Sessions, compare
 
 def test_most_queries_ask_the_fewest_rows(found: Sessions, compared: dict[int, Comparison]) -> None:
     results = [comparison(seed, found, compared) for seed in SEEDS]
-    more = [r for r in results if r.asked > r.minimum]
-    assert 1 - len(more) / QUERIES >= AT_THE_MINIMUM, "\n\n".join(map(str, more))
+    others = [r for r in results if r.asked != r.minimum]
+    assert 1 - len(others) / QUERIES >= AT_THE_MINIMUM, "\n\n".join(map(str, others))

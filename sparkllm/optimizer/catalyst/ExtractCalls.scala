@@ -1,7 +1,8 @@
 package sparkllm.catalyst
 
 import org.apache.spark.sql.catalyst.expressions._
-import org.apache.spark.sql.catalyst.expressions.aggregate.AggregateExpression
+import org.apache.spark.sql.catalyst.expressions.aggregate.{AggregateExpression, Max}
+import org.apache.spark.sql.catalyst.optimizer.BooleanSimplification
 import org.apache.spark.sql.catalyst.plans.{Cross, Inner}
 import org.apache.spark.sql.catalyst.plans.logical._
 import org.apache.spark.sql.catalyst.rules.Rule
@@ -14,7 +15,7 @@ import org.apache.spark.sql.catalyst.rules.Rule
 case class ExtractCalls(late: Boolean) extends Rule[LogicalPlan] with PredicateHelper {
   override def apply(plan: LogicalPlan): LogicalPlan = if (Calls.operators(plan).isEmpty) plan else {
     if (!late) CheckCalls(plan)
-    val out = FileOfRow(rewrite(plan))
+    val out = FileOfRow(rewrite(BooleanSimplification(plan))) // `p AND (p OR llm(x) = 'a')` needs no call
     CheckCalls.nothingLeft(out)
     out
   }
@@ -60,9 +61,21 @@ case class ExtractCalls(late: Boolean) extends Rule[LogicalPlan] with PredicateH
     val below = (a.groupingExpressions ++ functions).flatMap(Guards.occurrences)
     val placer = new Placer(a.child, below)
     placer.placeAll()
-    val inner = a.mapExpressions(placer.replace).withNewChildren(Seq(placer.plan)).asInstanceOf[Aggregate]
+    val inner = a.copy(
+      groupingExpressions = a.groupingExpressions.map(placer.replace),
+      aggregateExpressions = a.aggregateExpressions.map(overGroups(a, placer, _)),
+      child = placer.plan)
     keepOutput(a, if (inner.aggregateExpressions.exists(Calls.in)) extract(splitAggregate(inner)) else inner)
   }
+
+  /** What stands in a group's row beside keys and functions is a call over keys: if its rows have asked it, then all of
+    * a group have the same answer, and `max` finds the one that is not NULL. */
+  private def overGroups(a: Aggregate, placer: Placer, e: NamedExpression): NamedExpression = e.transformDown {
+    case key if a.groupingExpressions.exists(_.semanticEquals(key)) => placer.replace(key)
+    case f: AggregateExpression => placer.replace(f)
+    case c: LLMCall if a.groupingExpressions.nonEmpty && placer.hasAll(c) =>
+      Max(placer.replace(c)).toAggregateExpression()
+  }.asInstanceOf[NamedExpression]
 
   /** `Aggregate [g, llm(max(x))]` -> `Project [g, llm(m)] <- Aggregate [g, max(x) AS m]`. */
   private def splitAggregate(a: Aggregate): LogicalPlan = {

@@ -17,10 +17,10 @@ object Guards extends PredicateHelper {
 
   private def walk(e: Expression, guard: Option[Expression]): Seq[Occurrence] = e match {
     case c: LLMCall => c.children.flatMap(walk(_, guard)) :+ Occurrence(c, guard)
-    case If(p, yes, no) => walk(p, guard) ++ walk(yes, and(guard, isTrue(p))) ++ walk(no, and(guard, Not(isTrue(p))))
+    case If(p, yes, no) => walk(p, guard) ++ walk(yes, and(guard, isTrue(p))) ++ walk(no, and(guard, isNotTrue(p)))
     case CaseWhen(branches, other) =>
       val (found, rest) = branches.foldLeft((Seq.empty[Occurrence], guard)) { case ((seen, g), (p, value)) =>
-        (seen ++ walk(p, g) ++ walk(value, and(g, isTrue(p))), and(g, Not(isTrue(p))))
+        (seen ++ walk(p, g) ++ walk(value, and(g, isTrue(p))), and(g, isNotTrue(p)))
       }
       found ++ other.toSeq.flatMap(walk(_, rest))
     case Coalesce(values) =>
@@ -28,7 +28,7 @@ object Guards extends PredicateHelper {
         (seen ++ walk(v, g), and(g, IsNull(v)))
       }._1
     case all: And => chain(splitConjunctivePredicates(all), guard, c => Not(EqualNullSafe(c, Literal.FalseLiteral)))
-    case any: Or => chain(splitDisjunctivePredicates(any), guard, d => Not(isTrue(d)))
+    case any: Or => chain(splitDisjunctivePredicates(any), guard, isNotTrue)
     case other => other.children.flatMap(walk(_, guard))
   }
 
@@ -42,6 +42,9 @@ object Guards extends PredicateHelper {
   }
 
   private def isTrue(p: Expression): Expression = EqualNullSafe(p, Literal.TrueLiteral)
+
+  /** False or NULL. */
+  def isNotTrue(p: Expression): Expression = Not(isTrue(p))
 
   private def and(guard: Option[Expression], p: Expression): Option[Expression] =
     if (usable(p)) Some(guard.map(And(_, p)).getOrElse(p)) else guard

@@ -24,6 +24,7 @@ object SparkLLMExtensions {
   /** In this order, to a fixed point, among Spark's own rules. */
   val rules: Seq[Rule[LogicalPlan]] = Seq(
     PruneUnused, // first: a call that nobody reads should hold up nothing
+    ReuseAnswers, // before any call moves away from its equal
     PullAboveWindow, // before the filters, which then go below the call that it has moved up
     PullAboveJoin, // likewise
     PushFilters, // before the limits: a limit must not pass a filter that stands above its call
