@@ -23,7 +23,7 @@ from sparkllm.udf.reader import Reader, ReaderGone
 from sparkllm.udf.task import Task
 from sparkllm.udf.windows import windows
 
-__all__ = ["RESULT_TYPE", "evaluate", "llm_eval"]
+__all__ = ["RESULT_TYPE", "ask_engine", "evaluate", "llm_eval"]
 
 RESULT_TYPE = StructType(
     [StructField(name, StringType()) for name in TEXTS] + [StructField(name, IntegerType()) for name in COUNTS]
@@ -90,7 +90,8 @@ def _answer(
             window_left.cancel()
 
 
-def _llm_eval(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
+def ask_engine(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
+    """`evaluate` in a worker of Spark's: answers go out at once, and a reader that has gone ends the process."""
     try:
         for answers in evaluate(batches):
             yield answers.cast(RESULT)
@@ -102,4 +103,4 @@ def _llm_eval(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
         os._exit(0)
 
 
-llm_eval = iterator_udf(_llm_eval, RESULT_TYPE)
+llm_eval = iterator_udf(ask_engine, RESULT_TYPE)

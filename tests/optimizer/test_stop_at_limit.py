@@ -32,7 +32,7 @@ def asking(folder: Path, never: int = 0) -> Any:
 
         real, arrow.connect = arrow.connect, lambda *_: engine()
         try:
-            yield from arrow._llm_eval(batches)
+            yield from arrow.ask_engine(batches)
         finally:
             arrow.connect = real
 
