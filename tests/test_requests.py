@@ -37,5 +37,8 @@ def test_requests_that_reach_vllm(asking: SparkSession, engine: EngineClient, ca
     _, calls = run(asking, case["sql"])
     sent = engine.counters()["requests"] - before
     assert [call["rows"] for call in calls] == case["rows"]
-    assert [call["requests"] for call in calls] == case["requests"]
-    assert sent == sum(case["requests"])
+    assert sent == sum(call["requests"] for call in calls)
+    if case.get("random"):  # the same prompt or another
+        assert sent <= sum(case["requests"])
+    else:
+        assert [call["requests"] for call in calls] == case["requests"]
