@@ -23,10 +23,10 @@ from sparkllm.spark_session import last_reports, register
 from sparkllm.udf.iterator_udf import iterator_udf
 from tests.optimizer.lazy_values import ANSWERS
 from tests.optimizer.minimum_calls import evaluate
+from tests.optimizer.queries import in_order, query_id
 from tests.optimizer.query_generator import generate
 from tests.optimizer.query_tree import Query, Select, With
 from tests.optimizer.small_tables import COLUMNS, ROWS, TABLES
-from tests.optimizer.test_catalyst import in_order, query_id
 from tests.settings import configured
 
 __all__ = ["RULES", "Comparison", "Sessions", "compare", "sessions"]
