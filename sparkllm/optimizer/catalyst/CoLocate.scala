@@ -18,6 +18,7 @@ import org.apache.spark.sql.internal.SQLConf
   * KeyedRows reads its rows twice, once to choose the field order and the ranges. No job runs while the query is
   * optimized. A child that is dear to run, or must not run twice, writes an exchange first.
   *
+  * Where Spark's statistics know that the rows have nothing in common, they are dealt out in turn, without that pass.
   * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, random fields, and
   * a call over the fields of a call below it, whose rows are in place. */
 case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
@@ -38,6 +39,7 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
     val slots = CoLocate.slots(session)
     val placeable = e.call.fields.nonEmpty && e.call.deterministic && slots > 1
     if (!placeable || CoLocate.tooSmall(e.child) || CoLocate.sorted(e.child)) e
+    else if (NothingShared(e.call, e.child)) e.copy(child = RepartitionByExpression(Nil, e.child, Some(slots)))
     else byStatistics(e, if (CoLocate.twice(e.child)) RepartitionByExpression(Nil, e.child, None) else e.child, slots)
   }
 

@@ -34,7 +34,7 @@ object ExpectedCalls {
       val asked = entering.map(r => if (once) r else r.most)
       val different = prompts(e.call, child)
       // rows that are all different, or come together, meet no equal ones elsewhere
-      val apart = if (once || e.order.isDefined) "" else " per task"
+      val apart = if (once || e.order.isDefined || NothingShared(e.call, e.child)) "" else " per task"
       (asked, different) match {
         case (Some(r), Some(d)) if d.n >= r.n => cut(d.min(r)).toString
         case (_, Some(d)) => s"${cut(d)}$apart"
