@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from sparkllm.spark_session import _scala_object
 from tests.optimizer.co_located import ADAPTIVE, ROWS, asked, is_placed
 from tests.optimizer.noise import noise
 from tests.optimizer.queries import rows_asked
@@ -89,23 +90,31 @@ def test_two_hundred_fields_are_placed(placed: SparkSession, tmp_path: Path) -> 
     assert [sorted(map(int, order.split(","))) for order in orders] == [list(range(200))]
 
 
-def test_a_sample_of_rows_with_many_long_fields_stays_small(placed: SparkSession) -> None:
-    """Every task holds one, and sends it on; 16,384 rows of these would be 200 MB."""
+@pytest.mark.parametrize("width", [3, 32, 50, 200])
+def test_what_a_task_tells_of_its_rows_is_about_a_megabyte_at_most(placed: SparkSession, width: int) -> None:
+    """Every task holds and sends as much; 16,384 rows of fifty long fields would be 200 MB."""
     text = placed._jvm.org.apache.spark.unsafe.types.UTF8String.fromString  # type: ignore[union-attr]
-    fields = object_array(placed, "org.apache.spark.unsafe.types.UTF8String", [text("x" * 1000)] * 50)
-    sketch, other = (new_sketch(placed, 50, 16384) for _ in range(2))
-    for i in range(2000):
-        fields[0] = text(str(i))
-        (sketch, other)[i % 2].add(fields, 0)
-    assert 12 << 20 < len(sketch.serialize()) < 18 << 20
-    assert len(sketch.merge(other).serialize()) < 18 << 20
+    fields = object_array(placed, "org.apache.spark.unsafe.types.UTF8String", [text("x" * 1000)] * width)
+    sketches, told = _scala_object(placed, "sparkllm.catalyst.FieldSketch"), []
+    of_task = _scala_object(placed, "sparkllm.catalyst.BottomRows").bytesOfTask(64)
+    for task in range(10):
+        sketch = new_sketch(placed, width, 16384, of_task)
+        for i in range(1000):
+            fields[0] = text(f"{task} {i}")
+            sketch.add(fields, 0)
+        told.append(sketch.serialize())
+    assert max(map(len, told)) < 1.2 * 2**20
+    # the driver gets one of all; it is no smaller sample than that of a task
+    merged = reduce(lambda a, b: a.merge(b), map(sketches.deserialize, told))
+    assert max(map(len, told)) < len(merged.serialize()) < 5 * 2**20
 
 
-def new_sketch(session: SparkSession, width: int, capacity: int) -> Any:
+def new_sketch(session: SparkSession, width: int, capacity: int, sample_bytes: int) -> Any:
     """A FieldSketch of the jar."""
     loader = session._jsparkSession.sharedState().jarClassLoader()
     made = loader.loadClass("sparkllm.catalyst.FieldSketch").getConstructors()[0]
-    return made.newInstance(object_array(session, "java.lang.Object", [width, capacity]))
+    long = session.sparkContext._gateway.jvm.java.lang.Long.valueOf(sample_bytes)  # type: ignore[union-attr]
+    return made.newInstance(object_array(session, "java.lang.Object", [width, capacity, long]))
 
 
 def object_array(session: SparkSession, name: str, values: list[Any]) -> Any:

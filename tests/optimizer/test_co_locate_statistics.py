@@ -45,7 +45,7 @@ def body(articles: SparkSession) -> str:
 
 def test_rows_of_unique_texts_are_dealt_out_in_turn(articles: SparkSession, body: str) -> None:
     with configured(articles, CBO), jobs_started(articles, "unique texts") as jobs:
-        frame = articles.sql(f"SELECT llm('summarize', {body}) FROM articles")
+        frame = articles.sql(f"SELECT llm('What is it about?', {body}) FROM articles")
         assert not is_placed(frame)
         assert jobs() == []
         rows = asked(frame)
@@ -58,16 +58,20 @@ def test_rows_of_unique_texts_are_dealt_out_in_turn(articles: SparkSession, body
 
 def test_explain_knows_the_number_of_calls(articles: SparkSession, body: str) -> None:
     with configured(articles, CBO):
-        plan = articles.sql(f"EXPLAIN SELECT llm('summarize', {body}) FROM articles").collect()[0][0]
+        plan = articles.sql(f"EXPLAIN SELECT llm('What is it about?', {body}) FROM articles").collect()[0][0]
     assert "expected calls: 2,000\n" in plan
 
 
 def test_rows_that_may_share_a_field_are_placed(articles: SparkSession, body: str) -> None:
-    queries = (f"llm('Is it good?', product, {body})", f"llm('summarize', upper({body}))", "llm('summarize', product)")
+    queries = (
+        f"llm('Is it good?', product, {body})",
+        f"llm('What is it about?', upper({body}))",
+        "llm('What is it about?', product)",
+    )
     with configured(articles, CBO):
         assert all(is_placed(articles.sql(f"SELECT {q} FROM articles")) for q in queries)
 
 
 def test_without_statistics_rows_are_placed(articles: SparkSession, body: str) -> None:
     with configured(articles, {"spark.sql.cbo.enabled": "false"}):
-        assert is_placed(articles.sql(f"SELECT llm('summarize', {body}) FROM articles"))
+        assert is_placed(articles.sql(f"SELECT llm('What is it about?', {body}) FROM articles"))

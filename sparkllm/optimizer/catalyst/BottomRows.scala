@@ -7,24 +7,26 @@ import scala.jdk.CollectionConverters._
 
 import org.apache.spark.unsafe.types.UTF8String
 
-/** The different rows with the smallest hashes, up to `capacity` of them and 16 MB: a uniform sample of the distinct
-  * rows, whatever their order and however often each comes. Of a row it keeps the first `FieldSketch.cut` bytes of each
-  * field and the full lengths. */
-final class BottomRows(capacity: Int) {
-  private case class Row(fields: Array[UTF8String], lengths: Array[Int]) {
-    def held: Long = fields.map(f => BottomRows.overhead + (if (f == null) 0 else f.numBytes)).sum
+/** The different rows with the smallest hashes, up to `capacity` of them and `mostBytes`: a uniform sample of the
+  * distinct rows, whatever their order and however often each comes. Of a row it keeps the parts of its fields that
+  * order it (FieldSketch.parts) and the length of them all. */
+final class BottomRows(capacity: Int, mostBytes: Long) {
+  private case class Row(parts: Array[Array[Byte]], length: Long) {
+    /** Bytes that `write` makes of it. */
+    def held: Long = 16 + parts.map(p => if (p == null) 2L else 2L + p.length).sum
   }
   private val rows = new TreeMap[Long, Row]()
   private var held = 0L
   private var limit = Long.MaxValue // every row with a smaller hash is here
 
-  def add(hash: Long, fields: Array[UTF8String]): Unit =
-    if (wanted(hash)) put(hash, Row(fields.map(shorten), fields.map(f => if (f == null) 0 else f.numBytes)))
+  /** @param hashes of the fields */
+  def add(hash: Long, fields: Array[UTF8String], hashes: Array[Long]): Unit = if (wanted(hash))
+    put(hash, Row(FieldSketch.parts(fields, hashes), fields.map(f => if (f == null) 0L else f.numBytes.toLong).sum))
 
   def merge(other: BottomRows): Unit = {
     limit = math.min(limit, other.limit)
     while (!rows.isEmpty && rows.lastKey >= limit) drop()
-    other.rows.asScala.foreach { case (hash, row) => if (wanted(hash)) put(hash, Row(row.fields, row.lengths)) }
+    other.rows.asScala.foreach { case (hash, row) => if (wanted(hash)) put(hash, Row(row.parts, row.length)) }
   }
 
   private def wanted(hash: Long): Boolean = hash < limit && !rows.containsKey(hash)
@@ -32,7 +34,7 @@ final class BottomRows(capacity: Int) {
   private def put(hash: Long, row: Row): Unit = {
     rows.put(hash, row)
     held += row.held
-    while (rows.size > capacity || held > BottomRows.mostBytes && rows.size > 1) drop()
+    while (rows.size > capacity || held > mostBytes && rows.size > 1) drop()
   }
 
   private def drop(): Unit = {
@@ -41,14 +43,11 @@ final class BottomRows(capacity: Int) {
     limit = math.min(limit, last.getKey)
   }
 
-  private def shorten(text: UTF8String): UTF8String =
-    if (text == null) null else UTF8String.fromBytes(text.getBytes.take(FieldSketch.cut))
-
   /** Where the 2nd, 3rd, ... of `parts` ranges of about equal length begin, in bytes of the rendered fields. */
   def boundaries(order: Array[Int], names: Seq[String], parts: Int): Array[Array[Byte]] = {
     val keyed = rows.asScala.toArray.map { case (hash, row) =>
-      val present = row.fields.indices.filter(row.fields(_) != null)
-      (FieldSketch.key(row.fields, order, hash), present.map(i => row.lengths(i) + names(i).length + 6L).sum)
+      val present = row.parts.indices.filter(row.parts(_) != null)
+      (FieldSketch.key(row.parts, order, hash), row.length + present.map(names(_).length + 6L).sum)
     }
     java.util.Arrays.sort(keyed, (a: (Array[Byte], Long), b: (Array[Byte], Long)) =>
       java.util.Arrays.compareUnsigned(a._1, b._1))
@@ -70,34 +69,29 @@ final class BottomRows(capacity: Int) {
     out.writeInt(rows.size)
     rows.asScala.foreach { case (hash, row) =>
       out.writeLong(hash)
-      row.fields.zip(row.lengths).foreach { case (text, length) =>
-        out.writeInt(if (text == null) -1 else length)
-        if (text != null) { val b = text.getBytes; out.writeShort(b.length); out.write(b) }
-      }
+      out.writeLong(row.length)
+      row.parts.foreach(p => if (p == null) out.writeShort(-1) else { out.writeShort(p.length); out.write(p) })
     }
   }
 
   def read(in: DataInputStream, width: Int): Unit = {
     limit = in.readLong()
     (0 until in.readInt()).foreach { _ =>
-      val hash = in.readLong()
-      val fields = Array.fill(width) {
-        val length = in.readInt()
-        if (length < 0) (null, 0)
-        else {
-          val bytes = new Array[Byte](in.readShort())
-          in.readFully(bytes)
-          (UTF8String.fromBytes(bytes), length)
-        }
+      val (hash, length) = (in.readLong(), in.readLong())
+      val parts = Array.fill(width) {
+        val size = in.readShort()
+        if (size < 0) null else { val bytes = new Array[Byte](size); in.readFully(bytes); bytes }
       }
-      put(hash, Row(fields.map(_._1), fields.map(_._2)))
+      put(hash, Row(parts, length))
     }
   }
 }
 
 object BottomRows {
-  /** Of 16,384 rows, 1 KB each; with 50 long fields there are some 1,000 rows. Every task holds as much. */
-  val mostBytes: Long = 16L << 20
-  /** Bytes that a field takes beside its text. */
-  private val overhead = 48L
+  /** Of the one sample that the driver gets: 4,000 rows of 1 KB, 3,000 of fifty long fields. */
+  val mostBytes: Long = 4L << 20
+
+  /** Of the sample of each of so many tasks. Where all have about as many rows, the samples together are as large a
+    * sample: one for all, cut where the first of them ends. */
+  def bytesOfTask(tasks: Int): Long = math.max(mostBytes / math.max(1, tasks), 512L << 10)
 }

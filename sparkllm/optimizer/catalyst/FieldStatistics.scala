@@ -13,14 +13,14 @@ import org.apache.spark.unsafe.types.UTF8String
   * @param dataFirst bytes of a row that no row before it shares, from which the data stands before the instruction */
 case class FieldStatistics(
     names: Seq[String], first: Seq[Int], keep: Boolean, parts: Int, shared: Boolean, dataFirst: Option[Int] = None) {
-  private def empty: FieldSketch =
-    new FieldSketch(names.size, math.min(FieldStatistics.sampledPerPart * parts, FieldStatistics.mostSampled).toInt)
+  private def capacity: Int = math.min(FieldStatistics.sampledPerPart * parts, FieldStatistics.mostSampled).toInt
 
   /** Runs one job over the rows; what travels is of bounded size (FieldSketch). */
   def placement(rows: RDD[(Array[UTF8String], Long)]): Placement = {
-    val start = empty.serialize()
+    val (width, most, ofTask) = (names.size, capacity, BottomRows.bytesOfTask(rows.getNumPartitions))
+    val start = new FieldSketch(width, most, BottomRows.mostBytes).serialize()
     val sketches = rows.mapPartitions { in =>
-      val sketch = FieldSketch.deserialize(start)
+      val sketch = new FieldSketch(width, most, ofTask)
       in.foreach { case (fields, apart) => sketch.add(fields, apart) }
       Iterator(sketch.serialize())
     }

@@ -97,8 +97,9 @@ object KeyedRowsExec {
     val both = new JoinedRow
     rows.map { row =>
       val values = read.fields(row)
-      val hash = FieldSketch.combine(values.map(FieldSketch.hash)) ^ read.apart(row)
-      val key = FieldSketch.key(values, place.order, hash)
+      val hashes = values.map(FieldSketch.hash)
+      val key = FieldSketch.key(
+        FieldSketch.parts(values, hashes), place.order, FieldSketch.combine(hashes) ^ read.apart(row))
       val slot = if (values.exists(_ != null)) place.slot(key) else Math.floorMod(read.spread(row), parts)
       join(both(row, InternalRow(slot, key, order)))
     }
