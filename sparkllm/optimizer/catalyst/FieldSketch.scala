@@ -11,7 +11,8 @@ import org.apache.spark.unsafe.types.UTF8String
   * (HyperLogLog), and the rows with the smallest hashes, each once: a uniform sample of the distinct rows.
   *
   * Joint counts are what the field order is chosen by (with marginal counts alone half of the reuse is missed); the
-  * sample is what the ranges are cut by. Bounded: 4 KB a field, less where fields are many, 1 KB a pair, and the sample.
+  * sample is what the ranges are cut by. Bounded: 4 KB a field, less where fields are many, 1 KB a pair, and the
+  * sample.
   *
   * @param width fields of the call
   * @param capacity most rows of the sample
@@ -172,8 +173,8 @@ object FieldSketch {
     h ^ (h >>> 33)
   }
 
-  /** What takes part in the order of rows: the first bytes of each field, and the hash of a longer one, so that its equal
-    * values stand together. NULL is null. */
+  /** What takes part in the order of rows: the first bytes of each field, and the hash of a longer one, so that its
+    * equal values stand together. NULL is null. */
   def parts(fields: Array[UTF8String], hashes: Array[Long]): Array[Array[Byte]] = {
     val cut = math.max(leastCut, math.min(mostCut, keyBytes / fields.length))
     Array.tabulate(fields.length)(i => if (fields(i) == null) null else part(fields(i), hashes(i), cut))
