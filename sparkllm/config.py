@@ -72,6 +72,7 @@ class LLMConfig:
     optimizer_order_cascade: bool = _setting(True, "Order LLM calls by their cost and by the rows that filters drop.")
     optimizer_learn_selectivity: bool = _setting(True, "For that order, use what filters kept in earlier queries.")
     optimizer_pull_above_join: bool = _setting(True, "Call above joins that may drop rows and never multiply them.")
+    optimizer_reduce_by_join: bool = _setting(True, "Below other joins, call only for the rows that the join keeps.")
     optimizer_pull_above_window: bool = _setting(True, "Call above a window that a filter such as rn = 1 reads.")
     optimizer_push_limits: bool = _setting(True, "Run LIMIT and top-k that need no answer before the LLM.")
     optimizer_stop_at_limit: bool = _setting(True, "Under a LIMIT, ask for few rows first and for more when wanted.")

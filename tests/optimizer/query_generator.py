@@ -23,9 +23,16 @@ def generate(seed: int) -> sql.Query:
     """A query with at least one call."""
     for attempt in count():
         query = Generator(random.Random(seed * 1000 + attempt)).query()
-        if any(isinstance(n, sql.Call) for n in sql.nodes(query)):
+        if any(isinstance(n, sql.Call) for n in sql.nodes(query)) and not beyond_spark(query):
             return query
     raise AssertionError
+
+
+def beyond_spark(query: sql.Query) -> bool:
+    """Spark 4.3 fails on a scalar subquery inside an aggregate of another one, with calls or without."""
+    outer = (n for n in sql.nodes(query) if isinstance(n, sql.Scalar))
+    inside = (n for scalar in outer for n in sql.nodes(scalar.query) if isinstance(n, sql.Agg))
+    return any(isinstance(n, sql.Scalar) for aggregate in inside for n in sql.nodes(aggregate))
 
 
 @dataclass

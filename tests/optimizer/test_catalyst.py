@@ -26,8 +26,8 @@ from tests.optimizer.queries import counted, in_order, plan, query_id, rows_aske
 from tests.settings import configured
 
 RULES = (
-    "reuse", "shareCalls", "pushFilters", "orderCascade", "pullAboveJoin", "pullAboveWindow", "pushLimits",
-    "stopAtLimit", "shareBelowSort", "pruneUnused",
+    "reuse", "shareCalls", "pushFilters", "orderCascade", "pullAboveJoin", "reduceByJoin", "pullAboveWindow",
+    "pushLimits", "stopAtLimit", "shareBelowSort", "pruneUnused",
 )  # fmt: skip
 
 

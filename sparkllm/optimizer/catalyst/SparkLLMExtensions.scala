@@ -35,6 +35,7 @@ object SparkLLMExtensions {
   def lastRules(session: SparkSession): Seq[Rule[LogicalPlan]] = Seq(
     ExtractCalls(late = true), // calls over an outer query's columns, which have just become ordinary ones
     PushFilters, // for those
+    ReduceByJoin, // after all that moves calls: it is for those which stay below their join
     ShareBelowSort, // it looks at what ended up below a sort
     ShareCalls, // before the next, for which an exchange stands between two calls
     CoLocate(session), // what it places must stay where it is
