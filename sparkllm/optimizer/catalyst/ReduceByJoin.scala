@@ -24,7 +24,7 @@ object ReduceByJoin extends Rule[LogicalPlan] with PredicateHelper {
     }
 
   private def left(j: Join): Join = j.joinType match {
-    case _: InnerLike | RightOuter | LeftSemi => j.copy(left = reduced(j, j.left, j.right).getOrElse(j.left))
+    case _: InnerLike | RightOuter => j.copy(left = reduced(j, j.left, j.right).getOrElse(j.left))
     case _ => j
   }
 
