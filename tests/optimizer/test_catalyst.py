@@ -142,6 +142,22 @@ def test_a_cached_answer_is_asked_for_once(plans: SparkSession) -> None:
     assert asked == [[12], []]
 
 
+def test_a_query_with_calls_finds_what_is_cached_without_any(plans: SparkSession) -> None:
+    kept = plans.sql("SELECT id, review FROM t WHERE NOT (id > 5 AND title = 'a')").cache()
+    kept.createOrReplaceTempView("kept_rows")
+    optimized = plan(plans.sql("SELECT llm('classify', review) AS c FROM kept_rows"))
+    kept.unpersist()
+    assert "InMemoryRelation" in optimized
+
+
+@pytest.mark.parametrize(("temperature", "asked"), [("0", [12]), ("0.7", [12, 2])])
+def test_sampled_answers_of_a_group_are_its_own(plans: SparkSession, temperature: str, asked: list[int]) -> None:
+    """Not the greatest of those that its rows have drawn."""
+    sql = "SELECT title, count(DISTINCT llm('classify', title)), llm('classify', title) FROM t GROUP BY title"
+    with configured(plans, {"spark.sparkllm.temperature": temperature}):
+        assert counted(plans, sql) == asked
+
+
 def test_the_same_dataframe_collected_twice_is_two_reports(plans: SparkSession) -> None:
     frame = plans.sql("SELECT llm('classify', review) FROM t")
     asked = []

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from sparkllm.spark_session import register
 from tests.optimizer.co_located import TASKS, asked, is_placed, stand_in
 from tests.optimizer.noise import noise
-from tests.optimizer.queries import jobs_started
+from tests.optimizer.queries import jobs_started, plan
 from tests.settings import configured
 
 ROWS = 2000
@@ -47,6 +47,7 @@ def test_rows_of_unique_texts_are_dealt_out_in_turn(articles: SparkSession, body
     with configured(articles, CBO), jobs_started(articles, "unique texts") as jobs:
         frame = articles.sql(f"SELECT llm('What is it about?', {body}) FROM articles")
         assert not is_placed(frame)
+        assert plan(frame).count("Repartition") == 1
         assert jobs() == []
         rows = asked(frame)
     tasks = Counter(task for task, _, _ in rows)
@@ -60,6 +61,15 @@ def test_explain_knows_the_number_of_calls(articles: SparkSession, body: str) ->
     with configured(articles, CBO):
         plan = articles.sql(f"EXPLAIN SELECT llm('What is it about?', {body}) FROM articles").collect()[0][0]
     assert "expected calls: 2,000\n" in plan
+
+
+def test_two_calls_on_one_unique_text_are_placed_together(articles: SparkSession, body: str) -> None:
+    """The second call finds the text in the KV cache."""
+    first = "Is it a good article? Think of its style, its facts and its readers, and say yes or no."
+    with configured(articles, CBO):
+        frame = articles.sql(f"SELECT llm('{first}', {body}), llm('Is it long or short?', {body}) FROM articles")
+        assert plan(frame).count("KeyedRows") == 1
+        assert plan(frame).count("data first") == 2
 
 
 def test_rows_that_may_share_a_field_are_placed(articles: SparkSession, body: str) -> None:

@@ -23,24 +23,37 @@ import org.apache.spark.sql.internal.SQLConf
   * a call over the fields of a call below it, whose rows are in place. */
 case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan =
-    if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("coLocate")) plan else rewrite(plan, limited = false)
+    if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("coLocate")) plan
+    else rewrite(plan, limited = false, plan.collect { case e: LLMEval => e })
 
-  private def rewrite(plan: LogicalPlan, limited: Boolean): LogicalPlan = plan match {
+  /** @param all calls of the query */
+  private def rewrite(plan: LogicalPlan, limited: Boolean, all: Seq[LLMEval]): LogicalPlan = plan match {
     case e: LLMEval =>
-      val below = e.copy(child = rewrite(e.child, limited))
-      if (e.order.isDefined || limited) below else follow(below).getOrElse(place(below))
-    case _: GlobalLimit | _: LocalLimit | _: Offset => plan.mapChildren(rewrite(_, limited = true))
-    case _: Aggregate | _: Join | _: Window | _: RepartitionOperation => plan.mapChildren(rewrite(_, limited = false))
-    case s: Sort if s.global => s.mapChildren(rewrite(_, limited = false))
-    case other => other.mapChildren(rewrite(_, limited))
+      val below = e.copy(child = rewrite(e.child, limited, all))
+      if (e.order.isDefined || limited) below else follow(below).getOrElse(place(below, all))
+    case _: GlobalLimit | _: LocalLimit | _: Offset => plan.mapChildren(rewrite(_, limited = true, all))
+    case _: Aggregate | _: Join | _: Window | _: RepartitionOperation =>
+      plan.mapChildren(rewrite(_, limited = false, all))
+    case s: Sort if s.global => s.mapChildren(rewrite(_, limited = false, all))
+    case other => other.mapChildren(rewrite(_, limited, all))
   }
 
-  private def place(e: LLMEval): LogicalPlan = {
+  private def place(e: LLMEval, all: Seq[LLMEval]): LogicalPlan = {
     val slots = CoLocate.slots(session)
     val placeable = e.call.fields.nonEmpty && e.call.deterministic && slots > 1
     if (!placeable || CoLocate.tooSmall(e.child) || CoLocate.sorted(e.child)) e
-    else if (NothingShared(e.call, e.child)) e.copy(child = RepartitionByExpression(Nil, e.child, Some(slots)))
+    else if (alone(e, all) && NothingShared(e.call, e.child)) dealtOut(e, slots)
     else byStatistics(e, if (CoLocate.twice(e.child)) RepartitionByExpression(Nil, e.child, None) else e.child, slots)
+  }
+
+  /** No other call has these fields: where one has, rows that share nothing share their data with themselves. */
+  private def alone(e: LLMEval, all: Seq[LLMEval]): Boolean =
+    !all.exists(o => o.result.exprId != e.result.exprId && CoLocate.sameFields(o.call, e.call))
+
+  /** This rule runs until nothing changes. */
+  private def dealtOut(e: LLMEval, slots: Int): LogicalPlan = e.child match {
+    case r: RepartitionByExpression if r.partitionExpressions.isEmpty && r.optNumPartitions.contains(slots) => e
+    case rows => e.copy(child = RepartitionByExpression(Nil, rows, Some(slots)))
   }
 
   private def byStatistics(e: LLMEval, rows: LogicalPlan, slots: Int): LogicalPlan = {

@@ -1,7 +1,7 @@
 package sparkllm.catalyst
 
 import org.apache.spark.sql.catalyst.expressions._
-import org.apache.spark.sql.catalyst.expressions.aggregate.{AggregateExpression, Max}
+import org.apache.spark.sql.catalyst.expressions.aggregate.AggregateExpression
 import org.apache.spark.sql.catalyst.optimizer.BooleanSimplification
 import org.apache.spark.sql.catalyst.plans.{Cross, Inner}
 import org.apache.spark.sql.catalyst.plans.logical._
@@ -15,16 +15,26 @@ import org.apache.spark.sql.catalyst.rules.Rule
 case class ExtractCalls(late: Boolean) extends Rule[LogicalPlan] with PredicateHelper {
   override def apply(plan: LogicalPlan): LogicalPlan = if (Calls.operators(plan).isEmpty) plan else {
     if (!late) CheckCalls(plan)
-    val out = FileOfRow(rewrite(BooleanSimplification(plan))) // `p AND (p OR llm(x) = 'a')` needs no call
+    val out = FileOfRow(rewrite(plan))
     CheckCalls.nothingLeft(out)
     out
   }
 
-  private def rewrite(plan: LogicalPlan): LogicalPlan = plan.transformUp { case p => extract(withSubqueries(p)) }
+  private def rewrite(plan: LogicalPlan): LogicalPlan =
+    plan.transformUp { case p => extract(simplified(withSubqueries(p))) }
 
   private def withSubqueries(p: LogicalPlan): LogicalPlan = p.transformExpressions {
     case s: SubqueryExpression if Calls.operators(s.plan).nonEmpty => s.withNewPlan(rewrite(s.plan))
   }
+
+  /** `p AND (p OR llm(x) = 'a')` needs no call. As it is where no call goes: of two conjuncts the second one is asked
+    * where the first is true, of one in their place it is not. Operators without calls stay as a cache has them. */
+  private def simplified(p: LogicalPlan): LogicalPlan = if (!p.expressions.exists(Calls.in)) p else {
+    val simpler = p.transformExpressionsUp(BooleanSimplification.actualExprTransformer)
+    if (calls(simpler) < calls(p)) simpler else p
+  }
+
+  private def calls(p: LogicalPlan): Int = p.expressions.flatMap(Guards.occurrences).size
 
   private def extract(p: LogicalPlan): LogicalPlan = p match {
     case _: LLMEval | _: Command => p
@@ -50,7 +60,7 @@ case class ExtractCalls(late: Boolean) extends Rule[LogicalPlan] with PredicateH
     val (free, paid) = asking.partition(placer.free)
     (free ++ paid).foreach { conjunct =>
       placer.place(conjunct)
-      placer.plan = Filter(placer.replace(conjunct), placer.plan)
+      placer.plan = FindAnswer.opened(Filter(placer.replace(conjunct), placer.plan))
     }
     keepOutput(f, placer.plan)
   }
@@ -61,21 +71,13 @@ case class ExtractCalls(late: Boolean) extends Rule[LogicalPlan] with PredicateH
     val below = (a.groupingExpressions ++ functions).flatMap(Guards.occurrences)
     val placer = new Placer(a.child, below)
     placer.placeAll()
-    val inner = a.copy(
-      groupingExpressions = a.groupingExpressions.map(placer.replace),
-      aggregateExpressions = a.aggregateExpressions.map(overGroups(a, placer, _)),
-      child = placer.plan)
+    def ofRows(e: Expression): Expression = e.transformDown {
+      case key if a.groupingExpressions.exists(_.semanticEquals(key)) => placer.replace(key)
+      case f: AggregateExpression => placer.replace(f)
+    }
+    val inner = a.mapExpressions(ofRows).withNewChildren(Seq(placer.plan)).asInstanceOf[Aggregate]
     keepOutput(a, if (inner.aggregateExpressions.exists(Calls.in)) extract(splitAggregate(inner)) else inner)
   }
-
-  /** What stands in a group's row beside keys and functions is a call over keys: if its rows have asked it, then all of
-    * a group have the same answer, and `max` finds the one that is not NULL. */
-  private def overGroups(a: Aggregate, placer: Placer, e: NamedExpression): NamedExpression = e.transformDown {
-    case key if a.groupingExpressions.exists(_.semanticEquals(key)) => placer.replace(key)
-    case f: AggregateExpression => placer.replace(f)
-    case c: LLMCall if a.groupingExpressions.nonEmpty && placer.hasAll(c) =>
-      Max(placer.replace(c)).toAggregateExpression()
-  }.asInstanceOf[NamedExpression]
 
   /** `Aggregate [g, llm(max(x))]` -> `Project [g, llm(m)] <- Aggregate [g, max(x) AS m]`. */
   private def splitAggregate(a: Aggregate): LogicalPlan = {

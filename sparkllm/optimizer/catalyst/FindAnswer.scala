@@ -1,6 +1,7 @@
 package sparkllm.catalyst
 
 import org.apache.spark.sql.catalyst.expressions._
+import org.apache.spark.sql.catalyst.expressions.aggregate.Max
 import org.apache.spark.sql.catalyst.plans.{Inner, LeftAnti, LeftOuter, LeftSemi, RightOuter, JoinType}
 import org.apache.spark.sql.catalyst.plans.logical._
 
@@ -13,25 +14,51 @@ import org.apache.spark.sql.catalyst.plans.logical._
 object FindAnswer extends PredicateHelper {
   type Found = Option[(LogicalPlan, Attribute)]
 
-  /** @param everywhere the answer is read for every row of `plan` */
-  def apply(call: LLMCall, plan: LogicalPlan, everywhere: Boolean = false): Found =
-    if (!Setting.on("reuse")) None
-    else find(call, plan).orElse(if (everywhere) unguard(call, plan) else None)
+  def apply(call: LLMCall, plan: LogicalPlan): Found = if (Setting.on("reuse")) find(call, plan) else None
 
-  private def unguard(call: LLMCall, plan: LogicalPlan): Found = plan match {
-    case f @ Filter(condition, e: LLMEval) if e.call.semanticEquals(call) && e.guard.exists(opens(condition, e, _)) =>
-      Some((f.copy(child = e.copy(guard = None)), e.result))
-    case p: Project if p.projectList.forall(_.deterministic) => below(call, p, unguard)
-    case _: SubqueryAlias | _: View => unguard(call, plan.children.head).map { case (c, a) =>
-      (plan.withNewChildren(Seq(c)), a)
+  /** The same where answers that nobody reads are gone, which find more readers here.
+    *
+    * @param everywhere the answer is read for every row of `plan` */
+  def optimized(call: LLMCall, plan: LogicalPlan, everywhere: Boolean): Found =
+    apply(call, plan).orElse {
+      if (!Setting.on("reuse")) None
+      else ofGroup(call, plan).orElse(if (everywhere) unguard(call, plan) else None)
     }
+
+  /** All rows of a group have its key, and so its answer: `max` finds the one that is not NULL. Sampled answers may
+    * differ. */
+  private def ofGroup(call: LLMCall, plan: LogicalPlan): Found = plan match {
+    case a: Aggregate if a.groupingExpressions.nonEmpty && Setting.number("temperature", 0) == 0 =>
+      val keys = AttributeMap(a.aggregateExpressions.collect {
+        case e if a.groupingExpressions.exists(_.semanticEquals(InlineColumns(e.toAttribute, Seq(e)))) =>
+          (e.toAttribute, InlineColumns(e.toAttribute, Seq(e)))
+      })
+      if (!call.references.forall(keys.contains)) None
+      else find(call.copy(fields = call.fields.map(_.transform { case k: Attribute => keys(k) })), a.child).map {
+        case (child, answer) =>
+          val all = Alias(Max(answer).toAggregateExpression(), answer.name)()
+          (a.copy(aggregateExpressions = a.aggregateExpressions :+ all, child = child), all.toAttribute)
+      }
+    case p: Project if p.projectList.forall(_.deterministic) => below(call, p, ofGroup)
+    case f: Filter => ofGroup(call, f.child).map { case (c, a) => (f.copy(child = c), a) }
     case _ => None
   }
 
-  /** Whatever the guard leaves out fulfils the condition. */
-  private def opens(condition: Expression, e: LLMEval, guard: Expression): Boolean = {
-    val plain = splitDisjunctivePredicates(condition).filterNot(_.references.contains(e.result))
-    plain.nonEmpty && plain.map(Guards.isNotTrue).reduce(And(_, _)).semanticEquals(guard)
+  private def unguard(call: LLMCall, plan: LogicalPlan): Found = plan match {
+    case f @ Filter(condition, e: LLMEval)
+        if e.opened && condition.references.contains(e.result) && e.call.semanticEquals(call) =>
+      Some((f.copy(child = e.copy(guard = None, opened = false)), e.result))
+    case p: Project if p.projectList.forall(_.deterministic) => below(call, p, unguard)
+    case _ => None
+  }
+
+  /** The filter, with a note at its call if whatever the call's guard leaves out fulfils the condition. */
+  def opened(f: Filter): Filter = f.child match {
+    case e: LLMEval if e.guard.isDefined =>
+      val plain = splitDisjunctivePredicates(f.condition).filterNot(_.references.contains(e.result))
+      val opens = plain.nonEmpty && plain.map(Guards.isNotTrue).reduce(And(_, _)).semanticEquals(e.guard.get)
+      f.copy(child = e.copy(opened = opens))
+    case _ => f
   }
 
   private def find(call: LLMCall, plan: LogicalPlan): Found = plan match {

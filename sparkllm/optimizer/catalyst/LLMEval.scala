@@ -10,10 +10,11 @@ import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Statistics, Una
   * CTE is not inlined), while the call itself stays legal in GROUP BY.
   *
   * @param order the column that holds the query's field order, once CoLocate has brought the rows into place
-  * @param limit the rows that are wanted of those that pass the filters above, where StopAtLimit found a limit */
+  * @param limit the rows that are wanted of those that pass the filters above, where StopAtLimit found a limit
+  * @param opened whatever the guard leaves out passes the filter above, as in `WHERE p OR llm(x) = 'a'` */
 case class LLMEval(
     call: LLMCall, guard: Option[Expression], result: Attribute, child: LogicalPlan, order: Option[Attribute] = None,
-    limit: Option[Int] = None)
+    limit: Option[Int] = None, opened: Boolean = false)
     extends UnaryNode {
   override def output: Seq[Attribute] = child.output :+ result
   override def producedAttributes: AttributeSet = AttributeSet(result)

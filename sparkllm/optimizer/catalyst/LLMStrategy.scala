@@ -15,7 +15,7 @@ import org.apache.spark.sql.types._
   * an effect of its own. */
 case class LLMStrategy(session: SparkSession) extends SparkStrategy {
   override def apply(plan: LogicalPlan): Seq[SparkPlan] = plan match {
-    case e @ LLMEval(call, guard, result, child, order, limit) =>
+    case e @ LLMEval(call, guard, result, child, order, limit, _) =>
       val request = TaskRequest(LLMStrategy.request(session, call))
       val (row, values) = LLMStrategy.withoutSubqueries(LLMStrategy.row(call, guard))
       val udf = LLMStrategy.function(session, Seq(request, row) ++ order)

@@ -26,15 +26,11 @@ class Placer(var plan: LogicalPlan, occurrences: Seq[Occurrence]) {
     !placed.contains(o.call.canonicalized) && FindAnswer(withAnswers(o.call), plan).isEmpty
   }
 
-  /** Every row has the answer of this call, and no guard keeps it from some. */
-  def hasAll(call: LLMCall): Boolean = placed.contains(call.canonicalized) && guard(call).isEmpty
-
   private def placeOne(call: LLMCall): Unit = if (!placed.contains(call.canonicalized)) {
     val ready = withAnswers(call)
-    val only = guard(call)
-    val (child, answer) = FindAnswer(ready, plan, everywhere = only.isEmpty).getOrElse {
+    val (child, answer) = FindAnswer(ready, plan).getOrElse {
       val result = LLMEval.result()
-      (LLMEval(ready, only, result, plan), result)
+      (LLMEval(ready, guard(call), result, plan), result)
     }
     plan = child
     placed(call.canonicalized) = answer

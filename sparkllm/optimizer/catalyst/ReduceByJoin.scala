@@ -24,12 +24,13 @@ object ReduceByJoin extends Rule[LogicalPlan] with PredicateHelper {
     }
 
   private def left(j: Join): Join = j.joinType match {
-    case _: InnerLike | RightOuter => j.copy(left = reduced(j, j.left, j.right).getOrElse(j.left))
+    case _: InnerLike | RightOuter => reduced(j, j.left, j.right).map(l => j.copy(left = l)).getOrElse(j)
     case _ => j
   }
 
   private def right(j: Join): Join = j.joinType match {
-    case _: InnerLike | LeftOuter | LeftSemi | LeftAnti => j.copy(right = reduced(j, j.right, j.left).getOrElse(j.right))
+    case _: InnerLike | LeftOuter | LeftSemi | LeftAnti =>
+      reduced(j, j.right, j.left).map(r => j.copy(right = r)).getOrElse(j)
     case _ => j
   }
 

@@ -24,7 +24,7 @@ object SparkLLMExtensions {
   /** In this order, to a fixed point, among Spark's own rules. */
   val rules: Seq[Rule[LogicalPlan]] = Seq(
     PruneUnused, // first: a call that nobody reads should hold up nothing
-    ReuseAnswers, // before any call moves away from its equal
+    ReuseAnswers(late = false), // before any call moves away from its equal
     PullAboveWindow, // before the filters, which then go below the call that it has moved up
     PullAboveJoin, // likewise
     PushFilters, // before the limits: a limit must not pass a filter that stands above its call
@@ -35,6 +35,7 @@ object SparkLLMExtensions {
   def lastRules(session: SparkSession): Seq[Rule[LogicalPlan]] = Seq(
     ExtractCalls(late = true), // calls over an outer query's columns, which have just become ordinary ones
     PushFilters, // for those
+    ReuseAnswers(late = true), // limits are as far down as they go
     ReduceByJoin, // after all that moves calls: it is for those which stay below their join
     ShareBelowSort, // it looks at what ended up below a sort
     ShareCalls, // before the next, for which an exchange stands between two calls
