@@ -30,7 +30,8 @@ case class ExtractCalls(late: Boolean) extends Rule[LogicalPlan] with PredicateH
   /** `p AND (p OR llm(x) = 'a')` needs no call. As it is where no call goes: of two conjuncts the second one is asked
     * where the first is true, of one in their place it is not. Operators without calls stay as a cache has them. */
   private def simplified(p: LogicalPlan): LogicalPlan = if (!p.expressions.exists(Calls.in)) p else {
-    val simpler = p.transformExpressionsUp(BooleanSimplification.actualExprTransformer)
+    val alone = p.withNewChildren(p.children.map(c => LocalRelation(c.output))) // the rule takes a whole plan
+    val simpler = BooleanSimplification(alone).withNewChildren(p.children)
     if (calls(simpler) < calls(p)) simpler else p
   }
 
