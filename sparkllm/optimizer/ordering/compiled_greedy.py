@@ -8,6 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparkllm.optimizer.ordering.level import Level
+from sparkllm.optimizer.ordering.vectorised_greedy import Tree
+
 __all__ = ["greedy"]
 
 
@@ -58,12 +61,12 @@ def _partition(codes, column, perm, start, end, place, touched, moved):  # type:
 
 
 @njit(cache=True)
-def _finish(fields, start, end, depth, default, used):  # type: ignore[no-untyped-def]
-    """The columns that a leaf has not emitted, in the default order."""
+def _finish(fields, start, end, depth, used):  # type: ignore[no-untyped-def]
+    """The columns that a leaf has not emitted, in the order of the table."""
     used[:] = False
     for k in range(depth):
         used[fields[start, k]] = True
-    for column in default:
+    for column in range(len(used)):
         if not used[column]:
             for position in range(start, end):
                 fields[position, depth] = column
@@ -71,7 +74,7 @@ def _finish(fields, start, end, depth, default, used):  # type: ignore[no-untype
 
 
 @njit(cache=True)
-def _descend(codes, lengths, offsets, perm, fields, depths, leaves, default, first, last, columns, emitted, work):  # type: ignore[no-untyped-def]
+def _descend(codes, lengths, offsets, perm, fields, depths, leaves, first, last, columns, emitted, work):  # type: ignore[no-untyped-def]
     """One node with everything below it; returns its hits. `columns` are those that may still repeat in it."""
     seen, mark, place, touched, moved, starts, ends, frames = work
     m = codes.shape[1]
@@ -111,7 +114,7 @@ def _descend(codes, lengths, offsets, perm, fields, depths, leaves, default, fir
             if record:
                 depths[start:end] = depth
                 leaves[start] = True
-                _finish(fields, start, end, depth, default, used)
+                _finish(fields, start, end, depth, used)
             continue
         hits += best_gain
         singles = _partition(codes, best, perm, start, end, place, touched, moved)
@@ -137,15 +140,24 @@ def _descend(codes, lengths, offsets, perm, fields, depths, leaves, default, fir
     return hits
 
 
-@njit(cache=True)
-def greedy(codes, lengths, offsets, perm, nodes, active, emitted, fields, depths, leaves, default):  # type: ignore[no-untyped-def]
+def greedy(level: Level, tree: Tree | None = None) -> np.ndarray:
     """See `vectorised_greedy.greedy`."""
+    cells = level.cells
+    out = tree or Tree(0, cells.columns)
+    return _greedy(
+        cells.codes, cells.lengths, cells.offsets, level.perm, level.starts, level.ends, level.active, level.emitted,
+        out.fields, out.depths, out.leaves,
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def _greedy(codes, lengths, offsets, perm, starts, ends, active, emitted, fields, depths, leaves):  # type: ignore[no-untyped-def]
     most = 1
     for column in range(codes.shape[1]):
         most = max(most, offsets[column + 1] - offsets[column])
     largest = 1
-    for k in range(len(nodes) - 1):
-        largest = max(largest, nodes[k + 1] - nodes[k])
+    for k in range(len(starts)):
+        largest = max(largest, ends[k] - starts[k])
     size = largest // 2 + 2
     work = (
         np.zeros(len(lengths), np.int32),
@@ -157,10 +169,10 @@ def greedy(codes, lengths, offsets, perm, nodes, active, emitted, fields, depths
         np.empty(size, np.int64),
         np.empty(size, np.int64),
     )
-    hits = np.zeros(len(nodes) - 1, np.int64)
-    for k in range(len(nodes) - 1):
+    hits = np.zeros(len(starts), np.int64)
+    for k in range(len(starts)):
         columns = np.flatnonzero(active[k])
         hits[k] = _descend(
-            codes, lengths, offsets, perm, fields, depths, leaves, default, nodes[k], nodes[k + 1], columns, emitted[k], work
+            codes, lengths, offsets, perm, fields, depths, leaves, starts[k], ends[k], columns, emitted[k], work
         )
     return hits
