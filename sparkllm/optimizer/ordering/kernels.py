@@ -8,19 +8,83 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
-from sparkllm.optimizer.ordering import vectorised_greedy, vectorised_text
+from sparkllm.optimizer.ordering import vectorised_greedy, vectorised_groups, vectorised_text
+from sparkllm.optimizer.ordering.cells import Cells
+from sparkllm.optimizer.ordering.level import Level
 
-__all__ = ["Kernels", "kernels", "warm_up"]
+__all__ = ["VECTORISED", "Kernels", "compiled", "kernels_for", "warm_up"]
+
+_FEW_CELLS = 50_000  # NumPy solves these before numba is imported and its functions are read from the cache
 
 
 @dataclass(frozen=True)
 class Kernels:
     """One implementation of the inner loops; each is described in the module `vectorised_...` that holds it."""
 
-    name: str
     greedy: Callable[..., np.ndarray]
     common_prefix: Callable[..., np.ndarray]
+    column_gains: Callable[..., np.ndarray]
+    refine_groups: Callable[..., tuple[np.ndarray, np.ndarray]]
+    shared_with_previous: Callable[..., np.ndarray]
 
 
-VECTORISED = Kernels("numpy", vectorised_greedy.greedy, vectorised_text.common_prefix)
+VECTORISED = Kernels(
+    vectorised_greedy.greedy,
+    vectorised_text.common_prefix,
+    vectorised_groups.column_gains,
+    vectorised_groups.refine_groups,
+    vectorised_groups.shared_with_previous,
+)
+_lock = threading.Lock()
+_ready: list[Kernels] = []
+
+
+def compiled() -> Kernels | None:
+    """The compiled kernels, None where numba is not installed.
+
+    The first call in a process imports numba and reads its functions from the cache beside the modules; the first call
+    after an installation compiles them.
+    """
+    with _lock:
+        if not _ready and importlib.util.find_spec("numba") is not None:
+            _ready.append(_run_once(_compiled()))
+    return _ready[0] if _ready else None
+
+
+def kernels_for(cells: Cells) -> Kernels:
+    """Compiled, or NumPy while that takes longer than the work: the result is the same."""
+    few = cells.codes.size < _FEW_CELLS
+    return VECTORISED if few and not _ready else compiled() or VECTORISED
+
+
+def warm_up() -> threading.Thread:
+    """Load or compile the kernels in the background, such as while the engine starts."""
+    thread = threading.Thread(target=compiled, name="sparkllm-ordering-kernels", daemon=True)
+    thread.start()
+    return thread
+
+
+def _compiled() -> Kernels:
+    from sparkllm.optimizer.ordering import compiled_greedy, compiled_groups, compiled_text
+
+    return Kernels(
+        compiled_greedy.greedy,
+        compiled_text.common_prefix,
+        compiled_groups.column_gains,
+        compiled_groups.refine_groups,
+        compiled_groups.shared_with_previous,
+    )
+
+
+def _run_once(kernels: Kernels) -> Kernels:
+    """Each kernel on a table of one row, so that its machine code is there."""
+    one, rows = np.ones((1, 1), dtype=np.int32), np.zeros(1, dtype=np.int64)
+    cells, starts = Cells.of(one, [np.array([0, 1])], [pa.array(["", "x"])]), np.array([0, 1])
+    kernels.greedy(Level.root(cells, rows))
+    kernels.common_prefix(np.frombuffer(b"x", np.uint8), np.array([0, 0, 1]), rows, rows)
+    kernels.column_gains(cells, rows, starts, rows)
+    kernels.refine_groups(cells, rows, starts, 0)
+    kernels.shared_with_previous(cells, rows, np.zeros((1, 1), dtype=np.int16))
+    return kernels
