@@ -23,7 +23,7 @@ def refine_groups(cells: Cells, rows: np.ndarray, starts: np.ndarray, column: in
 
 def shared_with_previous(cells: Cells, rows: np.ndarray, fields: np.ndarray) -> np.ndarray:
     """See `vectorised_groups.shared_with_previous`."""
-    order = fields.reshape(-1, cells.columns)
+    order = np.ascontiguousarray(fields.reshape(-1, cells.columns), dtype=np.int16)
     return _shared(cells.codes, cells.lengths, cells.offsets, rows, order)
 
 

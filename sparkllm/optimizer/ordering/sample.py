@@ -1,0 +1,1 @@
+class SampledCounts: pass
