@@ -7,7 +7,7 @@ from numba import njit
 
 from sparkllm.optimizer.ordering.cells import Cells
 
-__all__ = ["column_gains", "refine_groups", "shared_with_previous"]
+__all__ = ["column_gains", "refine_groups", "sample_rows", "shared_with_previous"]
 
 
 def column_gains(cells: Cells, rows: np.ndarray, starts: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -99,3 +99,29 @@ def _shared(codes, lengths, offsets, rows, fields):  # type: ignore[no-untyped-d
             shared[place] += lengths[offsets[column] + code]
             k, j = k + 1, j + 1
     return shared
+
+
+def sample_rows(cells: Cells, columns: np.ndarray, share: float) -> np.ndarray:
+    """See `vectorised_groups.sample_rows`."""
+    return _sample_rows(cells.codes, columns, np.uint64(round(share * 2**53)))
+
+
+@njit(cache=True)
+def _sample_rows(codes, columns, below):  # type: ignore[no-untyped-def]
+    chosen = np.empty(1024, np.int64)
+    count = 0
+    for row in range(len(codes)):
+        x = np.uint64(0)
+        for column in columns:
+            x += np.uint64(column + 1) + np.uint64(codes[row, column]) + np.uint64(0x9E3779B97F4A7C15)
+            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            x = x ^ (x >> np.uint64(31))
+        if x >> np.uint64(11) < below:
+            if count == len(chosen):
+                larger = np.empty(2 * count, np.int64)
+                larger[:count] = chosen
+                chosen = larger
+            chosen[count] = row
+            count += 1
+    return chosen[:count].copy()

@@ -27,6 +27,7 @@ class Kernels:
     common_prefix: Callable[..., np.ndarray]
     column_gains: Callable[..., np.ndarray]
     refine_groups: Callable[..., tuple[np.ndarray, np.ndarray]]
+    sample_rows: Callable[..., np.ndarray]
     shared_with_previous: Callable[..., np.ndarray]
 
 
@@ -35,6 +36,7 @@ VECTORISED = Kernels(
     vectorised_text.common_prefix,
     vectorised_groups.column_gains,
     vectorised_groups.refine_groups,
+    vectorised_groups.sample_rows,
     vectorised_groups.shared_with_previous,
 )
 _lock = threading.Lock()
@@ -74,6 +76,7 @@ def _compiled() -> Kernels:
         compiled_text.common_prefix,
         compiled_groups.column_gains,
         compiled_groups.refine_groups,
+        compiled_groups.sample_rows,
         compiled_groups.shared_with_previous,
     )
 
@@ -86,5 +89,6 @@ def _run_once(kernels: Kernels) -> Kernels:
     kernels.common_prefix(np.frombuffer(b"x", np.uint8), np.array([0, 0, 1]), rows, rows)
     kernels.column_gains(cells, rows, starts, rows)
     kernels.refine_groups(cells, rows, starts, 0)
+    kernels.sample_rows(cells, rows, 1.0)
     kernels.shared_with_previous(cells, rows, np.zeros((1, 1), dtype=np.int16))
     return kernels
