@@ -31,33 +31,53 @@ def _gains(codes, lengths, offsets, perm, start, end, columns, seen, mark, gain,
 
 
 @njit(cache=True)
-def _partition(codes, column, perm, start, end, place, touched, moved):  # type: ignore[no-untyped-def]
-    """Stable counting partition: values held twice or more, ascending, then those held once; where the latter begin."""
-    distinct = 0
+def _ascending(keys):  # type: ignore[no-untyped-def]
+    """Sort in place; most nodes are small, and a call of the general sort takes longer than they do."""
+    if len(keys) > 40:
+        keys.sort()
+        return
+    for i in range(1, len(keys)):
+        key, k = keys[i], i
+        while k > 0 and keys[k - 1] > key:
+            keys[k] = keys[k - 1]
+            k -= 1
+        keys[k] = key
+
+
+@njit(cache=True)
+def _partition(codes, column, perm, start, end, place, keys, bounds, moved):  # type: ignore[no-untyped-def]
+    """Stable counting partition: values held twice or more, ascending, then those held once.
+
+    Returns how many values are held twice or more; `bounds` is where each of them ends.
+    """
+    distinct = groups = 0
     for position in range(start, end):
         code = codes[perm[position], column]
         if place[code] == 0:
-            touched[distinct] = code
+            keys[distinct] = code
             distinct += 1
         place[code] += 1
-    keys = np.sort(touched[:distinct])
-    at = start
-    for many in (True, False):
-        if not many:
-            singles = at
-        for code in keys:
-            if place[code] >= 2 if many else place[code] == 1:
-                touched[at - start] = at + place[code]  # where the group that begins here ends
-                place[code], at = -at - 1, at + place[code]
+    _ascending(keys[:distinct])
+    at = 0
+    for k in range(distinct):
+        if place[keys[k]] >= 2:
+            at += place[keys[k]]
+            place[keys[k]] = place[keys[k]] - at - 1  # minus the begin, less one
+            bounds[groups] = start + at
+            groups += 1
+    for k in range(distinct):
+        if place[keys[k]] == 1:
+            place[keys[k]] = -at - 1
+            at += 1
     for position in range(start, end):
         row = perm[position]
         code = codes[row, column]
-        moved[-place[code] - 1 - start] = row
+        moved[-place[code] - 1] = row
         place[code] -= 1
     perm[start:end] = moved[: end - start]
-    for code in keys:
-        place[code] = 0
-    return singles
+    for k in range(distinct):
+        place[keys[k]] = 0
+    return groups
 
 
 @njit(cache=True)
@@ -76,7 +96,7 @@ def _finish(fields, start, end, depth, used):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _descend(codes, lengths, offsets, perm, fields, depths, leaves, first, last, columns, emitted, work):  # type: ignore[no-untyped-def]
     """One node with everything below it; returns its hits. `columns` are those that may still repeat in it."""
-    seen, mark, place, touched, moved, starts, ends, frames = work
+    seen, mark, place, keys, bounds, moved, starts, ends, frames = work
     m = codes.shape[1]
     record = fields.shape[0] > 0
     lists = np.empty((4 * m + 4, m), np.int64)
@@ -117,7 +137,8 @@ def _descend(codes, lengths, offsets, perm, fields, depths, leaves, first, last,
                 _finish(fields, start, end, depth, used)
             continue
         hits += best_gain
-        singles = _partition(codes, best, perm, start, end, place, touched, moved)
+        groups = _partition(codes, best, perm, start, end, place, keys, bounds, moved)
+        singles = bounds[groups - 1]
         counts[frame + 1], emit[frame + 1] = live, depth
         rest = 0
         for k in range(live):
@@ -130,13 +151,9 @@ def _descend(codes, lengths, offsets, perm, fields, depths, leaves, first, last,
         if singles < end:
             starts[top], ends[top], frames[top] = singles, end, frame + 1
             top += 1
-        bottom, at = top, start
-        while at < singles:
-            starts[top], ends[top], frames[top] = at, touched[at - start], frame + 2
-            at = touched[at - start]
+        for k in range(groups - 1, -1, -1):
+            starts[top], ends[top], frames[top] = bounds[k - 1] if k else start, bounds[k], frame + 2
             top += 1
-        starts[bottom:top] = starts[bottom:top][::-1].copy()
-        ends[bottom:top] = ends[bottom:top][::-1].copy()
     return hits
 
 
@@ -163,6 +180,7 @@ def _greedy(codes, lengths, offsets, perm, starts, ends, active, emitted, fields
         np.zeros(len(lengths), np.int32),
         np.zeros(1, np.int32),
         np.zeros(most, np.int64),
+        np.empty(largest, np.int64),
         np.empty(largest, np.int64),
         np.empty(largest, np.int64),
         np.empty(size, np.int64),

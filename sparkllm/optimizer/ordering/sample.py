@@ -32,8 +32,9 @@ from sparkllm.optimizer.ordering.kernels import Kernels
 
 __all__ = ["SampledCounts"]
 
-_CELLS = 1 << 20  # of a sample
+_CELLS = 1 << 19  # of a sample
 _KEPT = 16  # samples
+_REMEMBERED = 256  # groupings
 _PASSES = 64  # over all rows, for bases of several columns
 _MOST_AGREE = 1e-3
 _FEW = 0.01
@@ -57,6 +58,7 @@ class SampledCounts:
         self._share = min(1.0, wanted / max(1, cells.rows))
         self._all = tuple(range(cells.columns))
         self._samples: OrderedDict[Base, tuple[Cells, list[int]]] = OrderedDict()
+        self._groupings: dict[tuple[Base, tuple[int, ...]], Grouping] = {}
         self._passes = 0
         self._totals, self._agree, self._singles = [], [], []
         for column in self._all:
@@ -124,12 +126,17 @@ class SampledCounts:
                 self._samples.pop(next(known for known in self._samples if known != self._all))
         return self._samples[base]
 
-    def _groups(self, base: Base, columns: tuple[int, ...]) -> Grouping:
-        cells, _ = self._sample(base)
-        groups: Grouping = (np.arange(cells.rows), np.array([0, cells.rows]))
-        for column in columns:
-            groups = self._refine(base, groups, column)
-        return groups
+    def _groups(self, base: Base, order: tuple[int, ...]) -> Grouping:
+        """The sample's rows, grouped by the columns in `order`; that of the shorter order is mostly known."""
+        if not order:
+            rows = self._sample(base)[0].rows
+            return np.arange(rows), np.array([0, rows])
+        if (base, order) not in self._groupings:
+            groups = self._refine(base, self._groups(base, order[:-1]), order[-1])
+            if len(self._groupings) >= _REMEMBERED:
+                self._groupings.clear()
+            self._groupings[base, order] = groups
+        return self._groupings[base, order]
 
     def _refine(self, base: Base, groups: Grouping, column: int) -> Grouping:
         return self._kernels.refine_groups(self._sample(base)[0], *groups, column)

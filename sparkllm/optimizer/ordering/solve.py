@@ -23,7 +23,7 @@ from sparkllm.optimizer.ordering.vectorised_greedy import Tree
 __all__ = ["Solution", "as_it_is", "best", "fast", "fixed"]
 
 _COUNT_ALL = 1 << 17  # rows up to which joint counts are taken on all of them
-_ALIGN = 1 << 20  # rows up to which it is worth the time to look at common beginnings of values
+_ALIGN = 1 << 18  # rows up to which it is worth the time to look at common beginnings of values
 _SEARCHES = ((2,), (4,), (4, 4))  # widths of the rollouts, each dearer than the one before
 
 
