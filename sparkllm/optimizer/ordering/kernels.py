@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from sparkllm.optimizer.ordering import vectorised_greedy, vectorised_groups, vectorised_text
+from sparkllm.optimizer.ordering import vectorised_bounds, vectorised_greedy, vectorised_groups, vectorised_text
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.level import Level
 
@@ -24,6 +24,7 @@ class Kernels:
     """One implementation of the inner loops; each is described in the module `vectorised_...` that holds it."""
 
     greedy: Callable[..., np.ndarray]
+    heaviest_tree: Callable[..., int]
     common_prefix: Callable[..., np.ndarray]
     column_gains: Callable[..., np.ndarray]
     refine_groups: Callable[..., tuple[np.ndarray, np.ndarray]]
@@ -33,6 +34,7 @@ class Kernels:
 
 VECTORISED = Kernels(
     vectorised_greedy.greedy,
+    vectorised_bounds.heaviest_tree,
     vectorised_text.common_prefix,
     vectorised_groups.column_gains,
     vectorised_groups.refine_groups,
@@ -69,10 +71,11 @@ def warm_up() -> threading.Thread:
 
 
 def _compiled() -> Kernels:
-    from sparkllm.optimizer.ordering import compiled_greedy, compiled_groups, compiled_text
+    from sparkllm.optimizer.ordering import compiled_bounds, compiled_greedy, compiled_groups, compiled_text
 
     return Kernels(
         compiled_greedy.greedy,
+        compiled_bounds.heaviest_tree,
         compiled_text.common_prefix,
         compiled_groups.column_gains,
         compiled_groups.refine_groups,
@@ -86,6 +89,7 @@ def _run_once(kernels: Kernels) -> Kernels:
     one, rows = np.ones((1, 1), dtype=np.int32), np.zeros(1, dtype=np.int64)
     cells, starts = Cells.of(one, [np.array([0, 1])], [pa.array(["", "x"])]), np.array([0, 1])
     kernels.greedy(Level.root(cells, rows))
+    kernels.heaviest_tree(cells)
     kernels.common_prefix(np.frombuffer(b"x", np.uint8), np.array([0, 0, 1]), rows, rows)
     kernels.column_gains(cells, rows, starts, rows)
     kernels.refine_groups(cells, rows, starts, 0)
