@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sparkllm.optimizer.ordering import order
+from sparkllm.optimizer.ordering import order, upper_bounds
 from sparkllm.optimizer.ordering.align import align
 from sparkllm.optimizer.ordering.encode import encode_table
 from sparkllm.optimizer.ordering.kernels import VECTORISED
@@ -31,7 +31,7 @@ def test_tiny_tables_stay_as_they_are(table: pa.Table, mode: str) -> None:
 def test_two_hundred_columns(mode: str) -> None:
     table = pa.table({f"c{i}": [f"{j % (i % 7 + 1)} of {i}" for j in range(60)] for i in range(200)})
     ordering = order(table, mode)
-    assert ordering.hit_rate > 0.7
+    assert ordering.hits > 0.9 * upper_bounds(table).hits
     assert (np.sort(np.broadcast_to(ordering.fields, (60, 200)), axis=1) == np.arange(200)).all()
 
 

@@ -30,9 +30,7 @@ class Cells:
     values: tuple[pa.Array, ...] | None = None
 
     @classmethod
-    def of(
-        cls, codes: np.ndarray, lengths: Sequence[np.ndarray], values: Sequence[pa.Array] | None = None
-    ) -> Cells:
+    def of(cls, codes: np.ndarray, lengths: Sequence[np.ndarray], values: Sequence[pa.Array] | None = None) -> Cells:
         """From one array of lengths for each column.
 
         >>> Cells.of(np.array([[1, 1], [2, 1]]), [[0, 4, 4], [0, 7]]).total
@@ -40,7 +38,9 @@ class Cells:
         """
         offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
         offsets[1:] = np.cumsum([len(of_column) for of_column in lengths])
-        flat = np.concatenate([np.asarray(of_column, dtype=np.int32) for of_column in lengths] or [np.zeros(0, np.int32)])
+        flat = np.concatenate(
+            [np.asarray(of_column, dtype=np.int32) for of_column in lengths] or [np.zeros(0, np.int32)]
+        )
         return cls(np.ascontiguousarray(codes, np.int32), flat, offsets, None if values is None else tuple(values))
 
     @classmethod

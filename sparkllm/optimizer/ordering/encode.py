@@ -37,7 +37,9 @@ def encode_table(table: pa.Table | pa.RecordBatch, lengths: Lengths | None = Non
 
     with ThreadPoolExecutor(min(len(table.schema.names), os.cpu_count() or 1) or 1) as pool:
         values = list(pool.map(encode_one, range(table.num_columns)))
-    return Cells.of(codes, [_lengths(name, v, lengths) for name, v in zip(table.schema.names, values, strict=True)], values)
+    return Cells.of(
+        codes, [_lengths(name, v, lengths) for name, v in zip(table.schema.names, values, strict=True)], values
+    )
 
 
 def _encode(name: str, column: pa.Array | pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:

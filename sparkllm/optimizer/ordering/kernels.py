@@ -16,7 +16,9 @@ from sparkllm.optimizer.ordering.level import Level
 
 __all__ = ["VECTORISED", "Kernels", "compiled", "kernels_for", "warm_up"]
 
-_FEW_CELLS = 50_000  # NumPy solves these before numba is imported and its functions are read from the cache
+_LITTLE_WORK = (
+    1_000_000  # rows * columns^2: NumPy does that before numba is imported and its functions are read from the cache
+)
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ def compiled() -> Kernels | None:
 
 def kernels_for(cells: Cells) -> Kernels:
     """Compiled, or NumPy while that takes longer than the work: the result is the same."""
-    few = cells.codes.size < _FEW_CELLS
-    return VECTORISED if few and not _ready else compiled() or VECTORISED
+    little = cells.codes.size * cells.columns < _LITTLE_WORK
+    return VECTORISED if little and not _ready else compiled() or VECTORISED
 
 
 def warm_up() -> threading.Thread:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import decimal
 import json
@@ -52,7 +53,7 @@ def render_column(name: str, column: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(kind):
         return _timestamps(column)
     if _any(_NESTED, kind):
-        return pa.array([_json(value) for value in column.to_pylist()], pa.large_string())
+        return pa.array([None if v is None else _json(v, kind) for v in column.to_pylist()], pa.large_string())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or _binary(kind):
         distinct = column.dictionary_encode()
         texts = [None if value is None else _text(value) for value in distinct.dictionary.to_pylist()]
@@ -97,26 +98,37 @@ def _java_double(value: float) -> str:
     return f"{'-' if sign else ''}{text[0]}.{rest}E{power}"
 
 
-def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
+def _json(value: Any, kind: pa.DataType) -> str:
+    """As Spark's to_json: structs without their null fields, maps and lists with null values."""
+    if value is None:
+        return "null"
+    if pa.types.is_struct(kind):
+        pairs = [(f.name, _json(value[f.name], f.type)) for f in kind if value[f.name] is not None]
+        return "{" + ",".join(f"{_quoted(name)}:{text}" for name, text in pairs) + "}"
+    if pa.types.is_map(kind):
+        pairs = [(_key(key, kind.key_type), _json(inner, kind.item_type)) for key, inner in value]
+        return "{" + ",".join(f"{name}:{text}" for name, text in pairs) + "}"
+    if _any(_NESTED, kind):
+        return "[" + ",".join(_json(inner, kind.value_type) for inner in value) + "]"
+    return _scalar(value)
 
 
-def _plain(value: Any) -> Any:
-    """What JSON knows, as Spark's to_json writes it; Arrow gives a map as a list of pairs."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
-    if isinstance(value, list):
-        if value and all(isinstance(pair, tuple) for pair in value):
-            return {_key(key): _plain(inner) for key, inner in value}
-        return [_plain(inner) for inner in value]
-    if isinstance(value, datetime.datetime):
-        return value.isoformat(timespec="milliseconds") + ("" if value.tzinfo else "Z")
-    if isinstance(value, datetime.date):
-        return value.isoformat()
+def _scalar(value: Any) -> str:
+    if isinstance(value, float):
+        return _java_double(value) if math.isfinite(value) else _quoted(_java_double(value))
     if isinstance(value, decimal.Decimal):
-        return float(value)
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value
+        return format(value, "f")
+    if isinstance(value, datetime.datetime):
+        return _quoted(value.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+    if isinstance(value, bytes):
+        return _quoted(base64.b64encode(value).decode())
+    return json.dumps(value) if isinstance(value, bool | int) else _quoted(str(value))
 
 
-def _key(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(_plain(value))
+def _key(value: Any, kind: pa.DataType) -> str:
+    text = _json(value, kind)
+    return text if text.startswith('"') else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

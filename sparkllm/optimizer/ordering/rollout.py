@@ -20,7 +20,9 @@ class OutOfTime(Exception):  # noqa: N818 - it ends a search, it is no error
     """The budget is spent."""
 
 
-def rollout(level: Level, kernels: Kernels, widths: tuple[int, ...], deadline: float, tree: Tree | None = None) -> np.ndarray:
+def rollout(
+    level: Level, kernels: Kernels, widths: tuple[int, ...], deadline: float, tree: Tree | None = None
+) -> np.ndarray:
     """Order rows and fields below each node as `greedy` does, but choose a node's column by what comes of it.
 
     Each of the `widths[-1]` columns that gain most is tried: the node is split by it and solved below with the
