@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ def by_hand(table: pa.Table, rows: np.ndarray, fields: np.ndarray) -> int:
         order = fields if fields.ndim == 1 else fields[place]
         paths.append([(int(c), columns[c][row]) for c in order if columns[c][row] is not None])
     hits = 0
-    for one, other in zip(paths, paths[1:], strict=False):
+    for one, other in pairwise(paths):
         for cell, before in zip(other, one, strict=False):
             if cell != before:
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,7 +35,7 @@ def test_beer_loses_little_on_many_engines(beer: pa.Table) -> None:
     shared = kernels_for(cells).shared_with_previous(cells, ordering.rows, ordering.fields)
     for n, points in ((32, 0.5), (128, 1.0)):
         cuts = ranges(ordering, cells, n)
-        lengths = [int(cells.row_lengths()[ordering.rows[a:b]].sum()) for a, b in zip(cuts, cuts[1:], strict=False)]
+        lengths = [int(cells.row_lengths()[ordering.rows[a:b]].sum()) for a, b in pairwise(cuts)]
         assert 100 * shared[cuts[1:-1]].sum() / cells.total <= points
         assert max(lengths) <= 1.1 * sum(lengths) / n
 

@@ -14,7 +14,7 @@ from sparkllm.optimizer.ordering.encode import encode_table
 from sparkllm.optimizer.ordering.render import render_column
 
 UTC = dt.UTC
-CASES = {
+CASES: dict[str, tuple[pa.Array, list[str | None]]] = {
     "numbers": (pa.array([7, -1, None]), ["7", "-1", None]),
     "booleans": (pa.array([True, False, None]), ["true", "false", None]),
     "floats": (

@@ -1,4 +1,4 @@
-"""The rows of a leaf share no more cells, but the beginnings of their values: the next field is the one that shares most."""
+"""The rows of a leaf share no more cells, but beginnings of values: the field that shares most of them comes next."""
 
 from __future__ import annotations
 

@@ -94,65 +94,74 @@ def _finish(fields, start, end, depth, used):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _descend(codes, lengths, offsets, perm, fields, depths, leaves, first, last, columns, emitted, work):  # type: ignore[no-untyped-def]
-    """One node with everything below it; returns its hits. `columns` are those that may still repeat in it."""
-    seen, mark, place, keys, bounds, moved, starts, ends, frames = work
-    m = codes.shape[1]
-    record = fields.shape[0] > 0
-    lists = np.empty((4 * m + 4, m), np.int64)
-    counts = np.empty(4 * m + 4, np.int64)
-    emit = np.empty(4 * m + 4, np.int64)
-    gain, again = np.empty(m, np.int64), np.empty(m, np.int64)
-    used = np.empty(m, np.bool_)
-    lists[0, : len(columns)] = columns
-    counts[0], emit[0] = len(columns), emitted
-    starts[0], ends[0], frames[0] = first, last, 0
+def _choose(table, perm, fields, start, end, depth, columns, below, work):  # type: ignore[no-untyped-def]
+    """Emit the columns that are constant on a node; those that repeat are left in `below`.
+
+    Returns how many are left, the one that gains most (-1: none), its gain, fields emitted so far, hits of constants.
+    """
+    codes, lengths, offsets = table
+    seen, mark, gain, again = work
+    mark[0] += 1
+    _gains(codes, lengths, offsets, perm, start, end, columns, seen, mark[0], gain, again)
+    live, best, best_gain, hits = 0, -1, 0, 0
+    for k in range(len(columns)):
+        if again[k] == end - start - 1:  # constant
+            hits += gain[k]
+            if len(fields):
+                fields[start:end, depth] = columns[k]
+            depth += 1
+        elif again[k] > 0:
+            below[live] = columns[k]
+            live += 1
+            if gain[k] > best_gain:
+                best, best_gain = columns[k], gain[k]
+    return live, best, best_gain, depth, hits
+
+
+@njit(cache=True)
+def _descend(table, perm, tree, first, last, frames, stack, counting, parting, used):  # type: ignore[no-untyped-def]
+    """One node with everything below it; returns its hits.
+
+    A frame is what the children of one split have in common: the columns that may still repeat (`lists`, `counts`) and
+    the number of fields emitted. Rests and values have one each, above that of their parent: the stack is last in,
+    first out, so a frame is written again only when nothing on the stack needs it.
+    """
+    fields, depths, leaves = tree
+    lists, counts, emitted = frames
+    starts, ends, levels = stack
+    place, keys, bounds, moved = parting
+    starts[0], ends[0], levels[0] = first, last, 0
     top, hits = 1, 0
     while top > 0:
         top -= 1
-        start, end, frame = starts[top], ends[top], frames[top]
-        depth, rows = emit[frame], end - start
-        live = 0
-        below = lists[frame + 1]
-        best, best_gain = -1, 0
-        if rows > 1:
-            mark[0] += 1
-            _gains(codes, lengths, offsets, perm, start, end, lists[frame, : counts[frame]], seen, mark[0], gain, again)
-            for k in range(counts[frame]):
-                column = lists[frame, k]
-                if again[k] == rows - 1:  # constant
-                    hits += gain[k]
-                    if record:
-                        fields[start:end, depth] = column
-                    depth += 1
-                elif again[k] > 0:
-                    below[live] = column
-                    live += 1
-                    if gain[k] > best_gain:
-                        best, best_gain = column, gain[k]
+        start, end, frame = starts[top], ends[top], levels[top]
+        below, live, best, gain, depth, same = lists[frame + 1], 0, -1, 0, emitted[frame], 0
+        if end - start > 1:
+            columns = lists[frame, : counts[frame]]
+            live, best, gain, depth, same = _choose(table, perm, fields, start, end, depth, columns, below, counting)
+        hits += same + gain
         if best < 0:
-            if record:
+            if len(fields):
                 depths[start:end] = depth
                 leaves[start] = True
                 _finish(fields, start, end, depth, used)
             continue
-        hits += best_gain
-        groups = _partition(codes, best, perm, start, end, place, keys, bounds, moved)
+        groups = _partition(table[0], best, perm, start, end, place, keys, bounds, moved)
         singles = bounds[groups - 1]
-        counts[frame + 1], emit[frame + 1] = live, depth
+        counts[frame + 1], emitted[frame + 1] = live, depth
+        counts[frame + 2], emitted[frame + 2] = live - 1, depth + 1
         rest = 0
         for k in range(live):
             if below[k] != best:
                 lists[frame + 2, rest] = below[k]
                 rest += 1
-        counts[frame + 2], emit[frame + 2] = rest, depth + 1
-        if record:
+        if len(fields):
             fields[start:singles, depth] = best
         if singles < end:
-            starts[top], ends[top], frames[top] = singles, end, frame + 1
+            starts[top], ends[top], levels[top] = singles, end, frame + 1
             top += 1
         for k in range(groups - 1, -1, -1):
-            starts[top], ends[top], frames[top] = bounds[k - 1] if k else start, bounds[k], frame + 2
+            starts[top], ends[top], levels[top] = bounds[k - 1] if k else start, bounds[k], frame + 2
             top += 1
     return hits
 
@@ -175,22 +184,17 @@ def _greedy(codes, lengths, offsets, perm, starts, ends, active, emitted, fields
     largest = 1
     for k in range(len(starts)):
         largest = max(largest, ends[k] - starts[k])
-    size = largest // 2 + 2
-    work = (
-        np.zeros(len(lengths), np.int32),
-        np.zeros(1, np.int32),
-        np.zeros(most, np.int64),
-        np.empty(largest, np.int64),
-        np.empty(largest, np.int64),
-        np.empty(largest, np.int64),
-        np.empty(size, np.int64),
-        np.empty(size, np.int64),
-        np.empty(size, np.int64),
-    )
+    m, pending = codes.shape[1], largest // 2 + 2
+    frames = (np.empty((2 * m + 6, m), np.int64), np.empty(2 * m + 6, np.int64), np.empty(2 * m + 6, np.int64))
+    stack = (np.empty(pending, np.int64), np.empty(pending, np.int64), np.empty(pending, np.int64))
+    counting = (np.zeros(len(lengths), np.int32), np.zeros(1, np.int32), np.empty(m, np.int64), np.empty(m, np.int64))
+    each = (np.empty(largest, np.int64), np.empty(largest, np.int64), np.empty(largest, np.int64))
+    parting, used = (np.zeros(most, np.int64), *each), np.empty(m, np.bool_)
     hits = np.zeros(len(starts), np.int64)
     for k in range(len(starts)):
         columns = np.flatnonzero(active[k])
-        hits[k] = _descend(
-            codes, lengths, offsets, perm, fields, depths, leaves, starts[k], ends[k], columns, emitted[k], work
-        )
+        frames[0][0, : len(columns)] = columns
+        frames[1][0], frames[2][0] = len(columns), emitted[k]
+        table, tree = (codes, lengths, offsets), (fields, depths, leaves)
+        hits[k] = _descend(table, perm, tree, starts[k], ends[k], frames, stack, counting, parting, used)
     return hits

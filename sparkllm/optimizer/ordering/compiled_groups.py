@@ -79,7 +79,7 @@ def _refine_groups(codes, wide, rows, starts, column):  # type: ignore[no-untype
 
 @njit(cache=True)
 def _shared(codes, lengths, offsets, rows, fields):  # type: ignore[no-untyped-def]
-    n, m = codes.shape
+    m = codes.shape[1]
     shared = np.zeros(len(rows), np.int64)
     step = 0 if len(fields) == 1 else 1
     for place in range(1, len(rows)):

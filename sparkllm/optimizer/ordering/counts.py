@@ -38,7 +38,7 @@ class ExactCounts:
         """One group of all rows."""
         return np.arange(self._cells.rows), np.array([0, self._cells.rows])
 
-    def gains(self, state: Grouping, columns: Sequence[int]) -> list[int]:
+    def gains(self, state: Grouping, columns: Sequence[int]) -> list[float]:
         """Exact, in the unit of the lengths."""
         return self._kernels.column_gains(self._cells, *state, np.array(columns, dtype=np.int64)).tolist()
 

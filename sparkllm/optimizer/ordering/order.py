@@ -29,9 +29,9 @@ def order(
 
     | mode | fields | how |
     | --- | --- | --- |
-    | fixed | one order for all rows | beam search over column sets by joint counts; the same row always gives the same prompt |
+    | fixed | one order for all rows | from joint counts; the same row always gives the same prompt |
     | fast | an order for each row | greedy: `vectorised_greedy.greedy`; a million rows a second |
-    | best | an order for each row | the best of fast, fixed, the input and its sorted rows, and searches that look ahead |
+    | best | an order for each row | the best of fast, fixed, input, sorted input, and searches that look ahead |
 
     Dependencies between columns are found, not given. Equal tables give equal results, and rows in another order the
     same hits, as long as no budget cuts a search off.

@@ -63,7 +63,7 @@ def rollout(
 
 
 def _best_of(level: Level, gain: np.ndarray, width: int, solve: Value) -> tuple[np.ndarray, np.ndarray]:
-    """Per node the column that is worth most with all that follows (-1: none gains), and what the split itself gains."""
+    """Per node the column that is worth most with all that follows (-1: none), and what the split itself gains."""
     nodes = np.arange(len(gain))
     ranked = np.argsort(-gain, axis=1, kind="stable")[:, :width]
     best, most = np.full(len(gain), -1, dtype=np.int64), np.zeros(len(gain), dtype=np.int64)

@@ -1,7 +1,7 @@
 """Counting and refining groups of rows, in NumPy.
 
-A grouping is `rows`, int64 [r], and `starts`, int64 [groups + 1]: group i is `rows[starts[i] : starts[i + 1]]`. Rows that
-are alone are left out: nothing that is asked behind them can repeat.
+A grouping is `rows`, int64 [r], and `starts`, int64 [groups + 1]: group i is `rows[starts[i] : starts[i + 1]]`. Rows
+that are alone are left out: nothing that is asked behind them can repeat.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ def common_prefix(data: np.ndarray, starts: np.ndarray, one: np.ndarray, other: 
         starts: int64 [texts + 1], where each begins.
         one, other: int64 [pairs], the texts to compare.
 
-    >>> common_prefix(np.frombuffer(b"abcabdx", np.uint8), np.array([0, 3, 6, 7]), np.array([0, 1]), np.array([1, 2])).tolist()
+    >>> data, starts = np.frombuffer(b"abcabdx", np.uint8), np.array([0, 3, 6, 7])
+    >>> common_prefix(data, starts, np.array([0, 1]), np.array([1, 2])).tolist()
     [2, 0]
     """
     common = np.zeros(len(one), dtype=np.int64)
