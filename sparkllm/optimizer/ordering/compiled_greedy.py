@@ -11,7 +11,7 @@ from numba import njit
 from sparkllm.optimizer.ordering.level import Level
 from sparkllm.optimizer.ordering.vectorised_greedy import Tree
 
-__all__ = ["greedy"]
+__all__ = ["ascending", "greedy"]
 
 
 @njit(cache=True)
@@ -31,7 +31,7 @@ def _gains(codes, lengths, offsets, perm, start, end, columns, seen, mark, gain,
 
 
 @njit(cache=True)
-def _ascending(keys):  # type: ignore[no-untyped-def]
+def ascending(keys):  # type: ignore[no-untyped-def]
     """Sort in place; most nodes are small, and a call of the general sort takes longer than they do."""
     if len(keys) > 40:
         keys.sort()
@@ -57,7 +57,7 @@ def _partition(codes, column, perm, start, end, place, keys, bounds, moved):  # 
             keys[distinct] = code
             distinct += 1
         place[code] += 1
-    _ascending(keys[:distinct])
+    ascending(keys[:distinct])
     at = 0
     for k in range(distinct):
         if place[keys[k]] >= 2:

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from sparkllm.optimizer.ordering.cells import Cells
+from sparkllm.optimizer.ordering.compiled_greedy import ascending
 
 __all__ = ["column_gains", "refine_groups", "sample_rows", "shared_with_previous"]
 
@@ -58,7 +59,8 @@ def _refine_groups(codes, wide, rows, starts, column):  # type: ignore[no-untype
                 keys[distinct] = code
                 distinct += 1
             count[code] += 1
-        some = np.sort(keys[:distinct])
+        some = keys[:distinct]
+        ascending(some)
         for code in some:
             many = count[code]
             count[code] = -1

@@ -44,10 +44,10 @@ def rollout(
     """
     if not widths:
         return kernels.greedy(level, tree)
-    if time.monotonic() > deadline:
-        raise OutOfTime
 
     def solve(below: Level) -> np.ndarray:
+        if time.monotonic() > deadline:
+            raise OutOfTime
         return rollout(below, kernels, widths[:-1], deadline)
 
     hits = np.zeros(len(level.starts), dtype=np.int64)
