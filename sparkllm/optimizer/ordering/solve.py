@@ -21,7 +21,7 @@ from sparkllm.optimizer.ordering.vectorised_greedy import Tree
 
 __all__ = ["Solution", "as_it_is", "best", "fast", "fixed"]
 
-_COUNT_ALL = 1 << 17  # rows up to which joint counts are taken on all of them
+_COUNT_ALL = 1 << 21  # cells up to which joint counts are taken on all rows
 _ALIGN = 1 << 18  # rows up to which it is worth the time to look at common beginnings of values
 _SEARCHES = ((2,), (4,), (4, 4))  # widths of the rollouts, each dearer than the one before
 
@@ -38,7 +38,7 @@ class Solution:
 
 def fixed(cells: Cells, kernels: Kernels, given: tuple[int, ...] = ()) -> Solution:
     """One field order for all rows, from joint counts."""
-    counts = ExactCounts(cells, kernels) if cells.rows <= _COUNT_ALL else SampledCounts(cells, kernels)
+    counts = ExactCounts(cells, kernels) if cells.codes.size <= _COUNT_ALL else SampledCounts(cells, kernels)
     return _sorted("fixed", cells, kernels, best_field_order(counts, cells.columns, given))
 
 
