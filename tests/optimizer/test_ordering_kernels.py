@@ -136,6 +136,17 @@ def test_small_tables_do_not_wait_for_numba(monkeypatch: pytest.MonkeyPatch) -> 
     assert kernels_for(few) is kernels_for(many) is compiled()  # type: ignore[arg-type]
 
 
+def test_a_numba_that_cannot_be_used_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> Kernels:
+        raise ImportError("numba needs another NumPy")
+
+    monkeypatch.setattr(kernels_module, "_ready", [])
+    monkeypatch.setattr(kernels_module, "_compiled", refuse)
+    assert compiled() is None
+    assert order(random_table(1, 30_000, 7), "fast").hits > 0
+    assert kernels_module._ready == [None]
+
+
 def test_bounds_are_the_same(numba: Kernels, monkeypatch: pytest.MonkeyPatch) -> None:
     table = random_table(2, 200, 5)
     bounds = upper_bounds(table)

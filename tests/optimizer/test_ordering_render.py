@@ -21,6 +21,7 @@ CASES: dict[str, tuple[pa.Array, list[str | None]]] = {
         pa.array([3.0, 0.1, -0.0, 1e-4, 1234567.5, 1e7, 1.5e300, 0.001, float("nan"), float("inf"), -float("inf")]),
         ["3.0", "0.1", "-0.0", "1.0E-4", "1234567.5", "1.0E7", "1.5E300", "0.001", "NaN", "Infinity", "-Infinity"],
     ),
+    "narrow floats": (pa.array([0.1, 16777216.0, 2.0], pa.float32()), ["0.1", "1.6777216E7", "2.0"]),
     "decimals": (pa.array([Decimal("1.50"), Decimal("-3.00")]), ["1.50", "-3.00"]),
     "dates": (pa.array([dt.date(2024, 1, 31)]), ["2024-01-31"]),
     "timestamps": (

@@ -44,19 +44,19 @@ VECTORISED = Kernels(
     vectorised_groups.shared_with_previous,
 )
 _lock = threading.Lock()
-_ready: list[Kernels] = []
+_ready: list[Kernels | None] = []  # what the first call has found
 
 
 def compiled() -> Kernels | None:
-    """The compiled kernels, None where numba is not installed.
+    """The compiled kernels, None where numba is not installed or cannot be used.
 
-    The first call in a process imports numba and reads its functions from the cache beside the modules; the first call
-    after an installation compiles them.
+    The first call in a process imports numba and reads its functions from the cache beside the modules (2.5 s on one
+    core, of which numba's import takes 0.7); the first call after an installation compiles them (13 s).
     """
     with _lock:
-        if not _ready and importlib.util.find_spec("numba") is not None:
-            _ready.append(_run_once(_compiled()))
-    return _ready[0] if _ready else None
+        if not _ready:
+            _ready.append(_try())
+    return _ready[0]
 
 
 def kernels_for(cells: Cells) -> Kernels:
@@ -70,6 +70,15 @@ def warm_up() -> threading.Thread:
     thread = threading.Thread(target=compiled, name="sparkllm-ordering-kernels", daemon=True)
     thread.start()
     return thread
+
+
+def _try() -> Kernels | None:
+    if importlib.util.find_spec("numba") is None:
+        return None
+    try:
+        return _run_once(_compiled())
+    except (ImportError, RuntimeError):  # a numba that refuses this NumPy, or no folder it may write its cache to
+        return None
 
 
 def _compiled() -> Kernels:

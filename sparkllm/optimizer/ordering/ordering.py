@@ -10,7 +10,7 @@ import pyarrow as pa
 
 __all__ = ["Ordering"]
 
-_Values = TypeVar("_Values", np.ndarray, pa.Array, pa.ChunkedArray)
+_Values = TypeVar("_Values", np.ndarray, pa.Array, pa.ChunkedArray, pa.RecordBatch, pa.Table)
 
 
 @dataclass(frozen=True, eq=False)

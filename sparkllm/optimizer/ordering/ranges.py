@@ -39,7 +39,7 @@ def ranges(
         ValueError: n below 1, or lengths that are not one for each row.
 
     >>> from sparkllm.optimizer.ordering import order
-    >>> table = pa.table({"a": [f"value {i // 100}" for i in range(400)], "b": [str(i) for i in range(400)]})
+    >>> table = pa.table({"a": [f"value {i // 100}" for i in range(400)], "b": [f"{i:03}" for i in range(400)]})
     >>> ranges(order(table), table, 4).tolist(), ranges(order(table), table, 1000).tolist()
     ([0, 100, 200, 300, 400], [0, 100, 200, 300, 400])
     """

@@ -22,6 +22,7 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -56,7 +57,8 @@ def render_column(name: str, column: pa.Array) -> pa.Array:
         return pa.array([None if v is None else _json(v, kind) for v in column.to_pylist()], pa.large_string())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or _binary(kind):
         distinct = column.dictionary_encode()
-        texts = [None if value is None else _text(value) for value in distinct.dictionary.to_pylist()]
+        narrow = pa.types.is_float32(kind) or pa.types.is_float16(kind)
+        texts = [None if value is None else _text(value, narrow) for value in distinct.dictionary.to_pylist()]
         return pa.array(texts, pa.large_string()).take(distinct.indices)
     raise CallError(
         f"column {name!r} has type {kind}, which has no text in a prompt; cast it to a string, a number or a timestamp"
@@ -77,23 +79,23 @@ def _timestamps(column: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(texts, r"\.?0*$", "") if len(texts) else texts
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, narrow: bool) -> str:
     if isinstance(value, float):
-        return _java_double(value)
+        return _java_double(value, str(np.float32(value)) if narrow else repr(value))
     if isinstance(value, decimal.Decimal):
         return format(value, "f")
     return value.decode("utf-8", errors="replace")
 
 
-def _java_double(value: float) -> str:
-    """`Double.toString`: digits as Python's, plain from 1e-3 to 1e7, else with an exponent."""
+def _java_double(value: float, digits: str) -> str:
+    """`Double.toString`: the shortest digits that mean the value, plain from 1e-3 to 1e7, else with an exponent."""
     if math.isnan(value) or math.isinf(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if value == 0 or 1e-3 <= abs(value) < 1e7:
-        return format(decimal.Decimal(repr(value)), "f")
-    sign, digits, exponent = decimal.Decimal(repr(value)).as_tuple()
-    power = int(exponent) + len(digits) - 1
-    text = "".join(map(str, digits))
+        return format(decimal.Decimal(digits), "f")
+    sign, figures, exponent = decimal.Decimal(digits).as_tuple()
+    power = int(exponent) + len(figures) - 1
+    text = "".join(map(str, figures))
     rest = re.sub(r"0+$", "", text[1:]) or "0"
     return f"{'-' if sign else ''}{text[0]}.{rest}E{power}"
 
@@ -115,7 +117,8 @@ def _json(value: Any, kind: pa.DataType) -> str:
 
 def _scalar(value: Any) -> str:
     if isinstance(value, float):
-        return _java_double(value) if math.isfinite(value) else _quoted(_java_double(value))
+        text = _java_double(value, repr(value))
+        return text if math.isfinite(value) else _quoted(text)
     if isinstance(value, decimal.Decimal):
         return format(value, "f")
     if isinstance(value, datetime.datetime):
