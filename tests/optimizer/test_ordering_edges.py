@@ -8,12 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sparkllm.optimizer.encode import encode
 from sparkllm.optimizer.ordering import order, upper_bounds
 from sparkllm.optimizer.ordering.align import align
+from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.encode import encode_table
 from sparkllm.optimizer.ordering.kernels import VECTORISED
 from sparkllm.optimizer.ordering.level import Level
-from sparkllm.optimizer.ordering.order import MODES
+from sparkllm.optimizer.ordering.order import MODES, order_cells
 from sparkllm.optimizer.ordering.vectorised_greedy import Tree, greedy
 from tests.optimizer.ordering_tables import random_table
 
@@ -47,6 +49,16 @@ def test_record_batches_and_chunked_tables_are_one_table() -> None:
     chunked = pa.concat_tables([table.slice(0, 13), table.slice(13, 0), table.slice(13)])
     batch = table.combine_chunks().to_batches()[0]
     assert order(chunked).rows.tolist() == order(table).rows.tolist() == order(batch).rows.tolist()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_planners_codes_give_the_order_of_their_table(mode: str) -> None:
+    table = random_table(6, 120, 4)
+    encoded = encode([column.combine_chunks() for column in table.columns], 120)
+    one, other = order_cells(Cells.of_encoded(encoded), table.column_names, mode), order(table, mode)
+    assert (one.rows == other.rows).all()
+    assert (one.fields == other.fields).all()
+    assert (one.hits, one.total) == (other.hits, other.total)
 
 
 def test_private_values_are_sorted_by_the_field_with_the_longest_common_beginnings() -> None:

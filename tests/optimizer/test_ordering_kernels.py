@@ -152,3 +152,20 @@ def test_bounds_are_the_same(numba: Kernels, monkeypatch: pytest.MonkeyPatch) ->
     bounds = upper_bounds(table)
     monkeypatch.setattr("sparkllm.optimizer.ordering.bounds.kernels_for", lambda cells: VECTORISED)
     assert upper_bounds(table) == bounds
+
+
+def test_nothing_is_compiled_after_the_warm_up(numba: Kernels) -> None:
+    code = (
+        "from importlib import import_module; from sparkllm.optimizer.ordering.kernels import compiled; compiled()\n"
+        "from sparkllm.optimizer.ordering import order, solve, upper_bounds\n"
+        "from tests.optimizer.ordering_tables import random_table\n"
+        "modules = [import_module(f'sparkllm.optimizer.ordering.compiled_{p}')\n"
+        "           for p in ('greedy', 'groups', 'text', 'bounds')]\n"
+        "functions = [f for m in modules for f in vars(m).values() if hasattr(f, 'signatures')]\n"
+        "def known(): return sum(len(f.signatures) for f in functions)\n"
+        "before = known(); table = random_table(1, 3000, 6)\n"
+        "for mode in ('fixed', 'fast', 'best'): order(table, mode)\n"
+        "solve._COUNT_ALL = 10; order(table); upper_bounds(table); print(before > 6, known() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["True", "0"], done.stderr

@@ -101,7 +101,8 @@ def _run_once(kernels: Kernels) -> Kernels:
     cells, starts = Cells.of(one, [np.array([0, 1])], [pa.array(["", "x"])]), np.array([0, 1])
     kernels.greedy(Level.root(cells, rows))
     kernels.heaviest_tree(cells)
-    kernels.common_prefix(np.frombuffer(b"x", np.uint8), np.array([0, 0, 1]), rows, rows)
+    for data in (np.frombuffer(b"x", np.uint8), np.array([120], dtype=np.uint8)):  # read-only, or not: another type
+        kernels.common_prefix(data, np.array([0, 0, 1]), rows, rows)
     kernels.column_gains(cells, rows, starts, rows)
     kernels.refine_groups(cells, rows, starts, 0)
     kernels.sample_rows(cells, rows, 1.0)

@@ -55,10 +55,6 @@ class Level:
         parts = (self.starts, self.ends, self.owners, self.active, self.emitted)
         return Level(self.cells, self.perm, *(part[which] for part in parts))
 
-    def on(self, perm: np.ndarray) -> Level:
-        """The same nodes on another permutation."""
-        return Level(self.cells, perm, self.starts, self.ends, self.owners, self.active, self.emitted)
-
     def gains(self) -> tuple[np.ndarray, np.ndarray]:
         """Per node and column, int64 [k, m]: lengths that a split by it would share, and rows that repeat a value."""
         gain, again = (np.zeros(self.active.shape, dtype=np.int64) for _ in range(2))
