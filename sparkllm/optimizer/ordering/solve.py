@@ -1,0 +1,87 @@
+"""The modes: which solvers run, and the exact comparison of what they found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparkllm.optimizer.ordering.align import align
+from sparkllm.optimizer.ordering.beam import best_field_order
+from sparkllm.optimizer.ordering.cells import Cells
+from sparkllm.optimizer.ordering.counts import ExactCounts
+from sparkllm.optimizer.ordering.kernels import Kernels
+from sparkllm.optimizer.ordering.level import Level
+from sparkllm.optimizer.ordering.rollout import OutOfTime, rollout
+from sparkllm.optimizer.ordering.sample import SampledCounts
+from sparkllm.optimizer.ordering.sort import sort_rows
+from sparkllm.optimizer.ordering.vectorised_greedy import Tree
+
+__all__ = ["Solution", "as_it_is", "best", "fast", "fixed"]
+
+_COUNT_ALL = 1 << 21  # cells up to which joint counts are taken on all rows
+_ALIGN = 1 << 18  # rows up to which it is worth the time to look at common beginnings of values
+_SEARCHES = ((2,), (4,), (4, 4))  # widths of the rollouts, each dearer than the one before
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A candidate: `rows` int64 [n], `fields` int16 [m] or [n, m] (row i belongs to `rows[i]`)."""
+
+    method: str
+    rows: np.ndarray
+    fields: np.ndarray
+    hits: int
+
+
+def fixed(cells: Cells, kernels: Kernels, given: tuple[int, ...] = ()) -> Solution:
+    """One field order for all rows, from joint counts."""
+    counts = ExactCounts(cells, kernels) if cells.codes.size <= _COUNT_ALL else SampledCounts(cells, kernels)
+    return _sorted("fixed", cells, kernels, best_field_order(counts, cells.columns, given))
+
+
+def fast(cells: Cells, kernels: Kernels) -> Solution:
+    """The greedy solver."""
+    return _tree("greedy", cells, kernels, (), math.inf)
+
+
+def best(cells: Cells, kernels: Kernels, budget: float | None, started: float) -> Solution:
+    """The best of all, by exact evaluation; the searches stop when the budget is spent."""
+    return max(_portfolio(cells, kernels, math.inf if budget is None else started + budget), key=lambda s: s.hits)
+
+
+def as_it_is(cells: Cells, kernels: Kernels) -> Solution:
+    """Neither rows nor fields are moved."""
+    rows, fields = np.arange(cells.rows), np.arange(cells.columns, dtype=np.int16)
+    return Solution("input", rows, fields, _hits(cells, kernels, rows, fields))
+
+
+def _portfolio(cells: Cells, kernels: Kernels, deadline: float) -> Iterator[Solution]:
+    yield fast(cells, kernels)
+    yield as_it_is(cells, kernels)
+    yield _sorted("sorted", cells, kernels, tuple(range(cells.columns)))
+    yield fixed(cells, kernels)
+    for widths in _SEARCHES:
+        try:
+            yield _tree(f"rollout {widths}", cells, kernels, widths, deadline)
+        except OutOfTime:
+            return
+
+
+def _sorted(method: str, cells: Cells, kernels: Kernels, order: tuple[int, ...]) -> Solution:
+    rows, fields = sort_rows(cells, order), np.array(order, dtype=np.int16)
+    return Solution(method, rows, fields, _hits(cells, kernels, rows, fields))
+
+
+def _tree(method: str, cells: Cells, kernels: Kernels, widths: tuple[int, ...], deadline: float) -> Solution:
+    rows, tree = np.arange(cells.rows), Tree(cells.rows, cells.columns)
+    rollout(Level.root(cells, rows), kernels, widths, deadline, tree)
+    if cells.rows <= _ALIGN:
+        align(cells, kernels, rows, tree.fields, tree.depths, tree.leaves)
+    return Solution(method, rows, tree.fields, _hits(cells, kernels, rows, tree.fields))
+
+
+def _hits(cells: Cells, kernels: Kernels, rows: np.ndarray, fields: np.ndarray) -> int:
+    return int(kernels.shared_with_previous(cells, rows, fields).sum())
