@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparkllm.optimizer.encode import Encoded
-from sparkllm.optimizer.prefix import hit_bytes, refine
+from sparkllm.optimizer.prefix.groups import hit_bytes, refine
 
 __all__ = ["order_fields"]
 
