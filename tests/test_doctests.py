@@ -10,7 +10,9 @@ import sparkllm
 from sparkllm import optimizer, udf
 
 MODULES = ["sparkllm.model_tokenizer"] + [
-    info.name for package in (optimizer, udf) for info in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    info.name
+    for package in (optimizer, udf)
+    for info in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
 ]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 
 def walk(trie: dict, steps: Sequence[Hashable]) -> int:
     """How many of the steps earlier walks through this trie have taken already; then they are in it too."""
@@ -22,7 +24,7 @@ def trie_hits(sequences: Sequence[Sequence[Hashable]]) -> list[int]:
     return [walk(trie, sequence) for sequence in sequences]
 
 
-def sent_cells(codes, rows, fields) -> list[list[tuple[int, int]]]:  # type: ignore[no-untyped-def]
+def sent_cells(codes: np.ndarray, rows: np.ndarray, fields: np.ndarray) -> list[list[tuple[int, int]]]:
     """The (column, code) cells of each row as they are sent, nulls left out."""
     every = []
     for i, row in enumerate(rows):

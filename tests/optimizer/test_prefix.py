@@ -25,7 +25,7 @@ def orders(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     codes = draw(st.lists(st.lists(cell, min_size=m, max_size=m), min_size=n, max_size=n))
     rows = draw(st.permutations(range(n)))
     order = st.permutations(range(m))
-    fields = draw(order if draw(st.booleans()) else st.lists(order, min_size=n, max_size=n))
+    fields: Any = draw(order if draw(st.booleans()) else st.lists(order, min_size=n, max_size=n))
     shaped = np.array(fields, dtype=np.int16).reshape((m,) if fields and isinstance(fields[0], int) else (n, m))
     return np.array(codes, dtype=np.int32).reshape(n, m), np.array(rows, dtype=np.int64), shaped
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparkllm.optimizer.encode import NULL
+from sparkllm.optimizer.prefix.sent import sent_cells
 from sparkllm.optimizer.prefix.served import Served
 
 __all__ = ["cells"]
@@ -66,14 +66,9 @@ def _sent(
     codes: np.ndarray, lengths: Sequence[np.ndarray], rows: np.ndarray, fields: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(cell, length) [n, m] as they are sent, nulls last, and the number of cells that are not null [n]."""
-    fields = np.broadcast_to(np.asarray(fields, dtype=np.int64), codes.shape)
-    sent = np.take_along_axis(codes[rows], fields, axis=1)
-    present = sent != NULL
-    if not present.all():
-        nulls_last = np.argsort(~present, axis=1, kind="stable")
-        sent, fields = (np.take_along_axis(part, nulls_last, axis=1) for part in (sent, fields))
+    columns, sent, counts = sent_cells(codes, rows, fields)
     offsets = np.cumsum([0, *(len(one) for one in lengths)])
-    keys = offsets[fields] + sent
+    keys = offsets[columns] + sent
     every = np.concatenate([np.zeros(0, dtype=np.int64), *(np.asarray(one, dtype=np.int64) for one in lengths)])
     every[offsets[:-1]] = 0  # a null has no length
-    return keys, every[keys], present.sum(axis=1)
+    return keys, every[keys], counts

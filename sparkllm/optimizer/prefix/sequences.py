@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +42,7 @@ class Sequences:
             return cls(sequences.values.to_numpy(), sequences.offsets.to_numpy().astype(np.int64))
         lists = list(sequences)
         offsets = np.cumsum([0, *map(len, lists)], dtype=np.int64)
-        items = np.fromiter((item for one in lists for item in one), dtype=np.int32, count=int(offsets[-1]))
+        items = np.fromiter(chain.from_iterable(lists), dtype=np.int32, count=int(offsets[-1]))
         return cls(items, offsets)
 
     def __len__(self) -> int:
@@ -52,6 +52,11 @@ class Sequences:
     def lengths(self) -> np.ndarray:
         """Items of each sequence, int64 [n]."""
         return np.diff(self.offsets)
+
+    def then(self, others: Sequences) -> Sequences:
+        """These and behind them the others."""
+        offsets = np.concatenate([self.offsets, self.offsets[-1] + others.offsets[1:]])
+        return Sequences(np.concatenate([self.items, others.items]), offsets)
 
     def take(self, which: np.ndarray) -> Sequences:
         """The chosen sequences, each as often as it is named."""
