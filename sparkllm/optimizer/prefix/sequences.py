@@ -45,6 +45,10 @@ class Sequences:
         items = np.fromiter(chain.from_iterable(lists), dtype=np.int32, count=int(offsets[-1]))
         return cls(items, offsets)
 
+    def to_arrow(self) -> pa.ListArray:
+        """As Arrow list<int32>; fewer than 2**31 items."""
+        return pa.ListArray.from_arrays(pa.array(self.offsets.astype(np.int32)), pa.array(self.items.astype(np.int32)))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
