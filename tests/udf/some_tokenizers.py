@@ -94,7 +94,7 @@ def with_added(content: str, **settings: bool) -> Tokenizer:
     return made
 
 
-def train(tokenizer: Tokenizer, trainer: object) -> Tokenizer:
+def train(tokenizer: Tokenizer, trainer: trainers.Trainer) -> Tokenizer:
     """On the prompts above."""
     tokenizer.train_from_iterator(TEXTS, trainer)
     return tokenizer

@@ -132,7 +132,12 @@ def test_a_cell_is_tokenised_once() -> None:
     chat = tokenizer("GPT-2")
     seen: list[str] = []
     pieces = TokenPieces(chat, CALLS[0], encoded([["Kettle", f"{i}", "same"] for i in range(9)]))
-    chat.__dict__["pieces"] = lambda texts: seen.extend(texts) or ChatTokenizer.pieces(chat, texts)
+
+    def noted(texts: list[str]) -> list[list[int]]:
+        seen.extend(texts)
+        return ChatTokenizer.pieces(chat, texts)
+
+    chat.__dict__["pieces"] = noted
     for _ in range(2):
         pieces.prompts(np.arange(9), np.array([0, 2, 1]))
     del chat.__dict__["pieces"]

@@ -52,6 +52,9 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.items[self.offsets[i] : self.offsets[i + 1]]
+
     @property
     def lengths(self) -> np.ndarray:
         """Items of each sequence, int64 [n]."""
