@@ -86,5 +86,5 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 	@test -n "$(PYTHON)" || { echo "install python3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Spark $*: .spark-venvs/$* (a minute, 800 MB)"
 	@"$(PYTHON)" -m venv .spark-venvs/$*
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 .spark-venvs/$*/bin/python -m pip install -q --no-compile 'pyspark[sql]==$*.*' -e . pytest $(QUIET)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 .spark-venvs/$*/bin/python -m pip install -q --no-compile 'pyspark[sql]==$*.*' -e . pytest hypothesis $(QUIET)
 	@touch $@
