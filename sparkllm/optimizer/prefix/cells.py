@@ -28,27 +28,36 @@ def cells(
         fields: int16 [m], or [n, m] where row i belongs to rows[i].
         static: length of what stands before every row.
 
-    Limits: about 60 bytes of memory for each cell.
+    Limits: group numbers times distinct cells must fit into 63 bits, as they do up to some ten million rows.
 
     >>> codes = np.array([[1, 1], [1, 2], [2, 1]], dtype=np.int32)
     >>> cells(codes, [np.array([0, 5, 5]), np.array([0, 2, 2])], np.arange(3), np.array([0, 1])).hits.tolist()
     [0, 5, 0]
     """
-    keys, widths, counts = _sent(codes, lengths, rows, fields)
-    hits = np.zeros(len(keys), dtype=np.int64)
-    active = np.arange(len(keys))
-    groups = np.zeros(len(keys), dtype=np.int64)
-    spread = int(keys.max(initial=0)) + 1
-    for level in range(keys.shape[1]):
+    columns, sent, counts = sent_cells(codes, rows, fields)
+    offsets, widths = _numbered(lengths)
+    active, groups = np.arange(len(sent)), np.zeros(len(sent), dtype=np.int64)
+    hits, total = np.zeros_like(groups), np.zeros_like(groups)
+    for level in range(sent.shape[1]):
+        total += widths[offsets[columns[:, level]] + sent[:, level]]
         here = counts[active] > level
         active, groups = active[here], groups[here]
-        groups, sizes, first = _split(groups * spread + keys[active, level])
+        cell = offsets[columns[active, level]] + sent[active, level]
+        groups, sizes, first = _split(groups * len(widths) + cell)
         served = np.ones(len(active), dtype=bool)
         served[first] = False
-        hits[active[served]] += widths[active[served], level]
+        hits[active[served]] += widths[cell[served]]
         several = sizes[groups] > 1
         active, groups = active[several], groups[several]
-    return Served.behind(hits, widths.sum(axis=1), static)
+    return Served.behind(hits, total, static)
+
+
+def _numbered(lengths: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of all columns in one row of numbers: (the first of each column, length of each cell, 0 for nulls)."""
+    offsets = np.cumsum([0, *(len(one) for one in lengths)])[:-1].astype(np.int64)
+    widths = np.concatenate([np.zeros(0, dtype=np.int64), *(np.asarray(one, dtype=np.int64) for one in lengths)])
+    widths[offsets] = 0
+    return offsets, widths
 
 
 def _split(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -60,15 +69,3 @@ def _split(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     groups = np.empty(len(order), dtype=np.int64)
     groups[order] = np.cumsum(new) - 1
     return groups, np.diff(starts, append=len(order)), order[starts]
-
-
-def _sent(
-    codes: np.ndarray, lengths: Sequence[np.ndarray], rows: np.ndarray, fields: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(cell, length) [n, m] as they are sent, nulls last, and the number of cells that are not null [n]."""
-    columns, sent, counts = sent_cells(codes, rows, fields)
-    offsets = np.cumsum([0, *(len(one) for one in lengths)])
-    keys = offsets[columns] + sent
-    every = np.concatenate([np.zeros(0, dtype=np.int64), *(np.asarray(one, dtype=np.int64) for one in lengths)])
-    every[offsets[:-1]] = 0  # a null has no length
-    return keys, every[keys], counts
