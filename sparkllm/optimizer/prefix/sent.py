@@ -26,8 +26,9 @@ def sent_cells(codes: np.ndarray, rows: np.ndarray, fields: np.ndarray) -> tuple
     [[[2, 0, 1]], [[7, 5, 0]], [2]]
     """
     columns = np.asarray(fields, dtype=np.int64)
-    columns = np.broadcast_to(columns, (len(rows), columns.shape[-1]))
-    sent = codes[np.asarray(rows)[:, None], columns]
+    whole = codes[rows]
+    sent = whole[:, columns] if columns.ndim == 1 else np.take_along_axis(whole, columns, axis=1)
+    columns = np.broadcast_to(columns, sent.shape)
     present = sent != NULL
     if not present.all():
         nulls_last = np.argsort(~present, axis=1, kind="stable")
