@@ -23,7 +23,7 @@ def cells(
 
     Args:
         codes: int32 [n, m]; 0 is null and no part of the row.
-        lengths: per column, length of each code's cell, in any unit; that of code 0 is not read.
+        lengths: per column, length of each code's cell, whole numbers of any unit; that of code 0 is not read.
         rows: int64 [n], the order in which the rows are sent.
         fields: int16 [m], or [n, m] where row i belongs to rows[i].
         static: length of what stands before every row.

@@ -26,8 +26,8 @@ def sent_cells(codes: np.ndarray, rows: np.ndarray, fields: np.ndarray) -> tuple
     [[[2, 0, 1]], [[7, 5, 0]], [2]]
     """
     columns = np.asarray(fields, dtype=np.int64)
-    whole = codes[rows]
-    sent = whole[:, columns] if columns.ndim == 1 else np.take_along_axis(whole, columns, axis=1)
+    whole = codes.take(rows, axis=0)
+    sent = whole.take(columns, axis=1) if columns.ndim == 1 else np.take_along_axis(whole, columns, axis=1)
     columns = np.broadcast_to(columns, sent.shape)
     present = sent != NULL
     if not present.all():
