@@ -20,6 +20,11 @@ O200K = (
     rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_O200K_END}|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_O200K_END}"
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+TEKKEN = O200K.replace(_O200K_END, "").replace("{1,3}", "")
+CL100K = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+MARKS = LLAMA_3.replace(r"]?\p{L}+", r"]?[\p{L}\p{M}]+").replace(r"[^\s\p{L}\p{N}]", r"[^\s\p{L}\p{M}\p{N}]")
 
 TEXTS = [
     'Is it good?\n\n{"name": "Kettle", "review": "It\'s  boiling fast, \\"really\\" fast"}',
@@ -107,6 +112,9 @@ ACCEPTED: dict[str, Callable[[], Tokenizer]] = {
     "Llama 3": lambda: byte_level(LLAMA_3),
     "Qwen": lambda: byte_level(QWEN, nfc=True),
     "o200k": lambda: byte_level(O200K),
+    "Tekken": lambda: byte_level(TEKKEN),
+    "cl100k": lambda: byte_level(CL100K),
+    "marks with their letters": lambda: byte_level(MARKS),
     "numbers first": lambda: byte_level(r"\p{N}{1,3}", LLAMA_3),
     "Metaspace": lambda: metaspace(split=True),
     "Metaspace, always": lambda: metaspace(split=True, scheme="always"),
