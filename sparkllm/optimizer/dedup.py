@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparkllm.optimizer.prefix import refine
+from sparkllm.optimizer.prefix.groups import refine
 
 __all__ = ["dedup"]
 

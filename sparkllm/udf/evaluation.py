@@ -20,10 +20,12 @@ from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import NULL, Encoded, encode
 from sparkllm.optimizer.order_fields import order_fields
 from sparkllm.optimizer.order_rows import order_rows
+from sparkllm.optimizer.prefix import Sequences
 from sparkllm.udf.prefix_counts import PrefixCounter, PrefixCounts
-from sparkllm.udf.prompt import Template, closing_text, render, static_text
+from sparkllm.udf.prompt import Template, closing_text, static_text
 from sparkllm.udf.task import Task
-from sparkllm.udf.tokens import ChatTokenizer, token_array
+from sparkllm.udf.token_pieces import TokenPieces
+from sparkllm.udf.tokens import ChatTokenizer
 
 __all__ = ["COUNTS", "RESULT", "TEXTS", "Evaluation", "Window"]
 
@@ -121,7 +123,7 @@ class Evaluation:
         return tuple(map(int, agreed.split(",")))
 
     def submit(self, fields: pa.StructArray) -> Window:
-        """Plan one window (dedup -> order -> render -> tokenise) and hand it to the engine."""
+        """Plan one window (dedup -> order -> tokenise) and hand it to the engine."""
         table = _encode(fields, self.call)
         asked = np.flatnonzero((table.codes != NULL).any(axis=1)) if self.call.fields else np.arange(len(fields))
         first, inverse = dedup(table.codes[asked]) if self._dedup else (np.arange(len(asked)),) * 2
@@ -131,7 +133,9 @@ class Evaluation:
         else:
             order = np.arange(len(first))
         window = self._open(len(fields), asked, first, inverse)
-        prompts = render(self.call, distinct.take(order), self._order)
+        prompts = TokenPieces(self._tokenizer, self.call, distinct).prompts(
+            order, np.array(self._order, dtype=np.int16)
+        )
         self._send(window, order, prompts)
         return window
 
@@ -141,28 +145,26 @@ class Evaluation:
         nothing = np.zeros(0, dtype=np.int64)
         return Window(rows, owner, asked[first], [Answer() for _ in first], nothing, nothing)
 
-    def _send(self, window: Window, order: np.ndarray, prompts: list[str]) -> None:
-        planned = zip(order.tolist(), prompts, strict=True)
-        fresh = [(i, text) for i, text in planned if not self._recall(window, i, text)]
-        ids = self._tokenizer.encode([text for _, text in fresh])
-        sent = []
-        for (i, _), tokens in zip(fresh, ids, strict=True):
-            if len(tokens) > self._most_prompt_tokens:
-                self._too_long(window.answers[i], len(tokens))
-            else:
-                sent.append((i, tokens))
-        window.fresh = np.array([i for i, _ in fresh], dtype=np.int64)
-        window.sent = np.array([i for i, _ in sent], dtype=np.int64)
-        if sent:
-            prompt_ids = token_array([tokens for _, tokens in sent])
+    def _send(self, window: Window, order: np.ndarray, prompts: Sequences) -> None:
+        """`prompts` are those of the answers in `order`."""
+        fresh = np.array(
+            [i for i in range(len(prompts)) if not self._recall(window, order[i], prompts[i])], dtype=np.int64
+        )
+        lengths = prompts.lengths[fresh]
+        fits = lengths <= self._most_prompt_tokens
+        for i, tokens in zip(order[fresh[~fits]], lengths[~fits].tolist(), strict=True):
+            self._too_long(window.answers[i], tokens)
+        window.fresh, window.sent = order[fresh], order[fresh[fits]]
+        if fits.any():
+            prompt_ids = prompts.take(fresh[fits]).to_arrow()
             window.submission = self.engine.submit(prompt_ids, self._sampling, self.task.query)
             window.prefixes = self._prefix_counter.add(prompt_ids)  # while the engine is at work
 
-    def _recall(self, window: Window, i: int, text: str) -> bool:
+    def _recall(self, window: Window, i: int, prompt: np.ndarray) -> bool:
         """Take the answer of an earlier window; it may still be under way, but it is restored before this one."""
         if not self._dedup:
             return False
-        key = blake2b(text.encode(), digest_size=16).digest()  # prompts may be long, answers are short
+        key = blake2b(prompt.tobytes(), digest_size=16).digest()  # prompts may be long, answers are short
         known = self._remembered.get(key)
         if known is not None and known.error != "engine_error":  # a failure may pass; what is too long or cut stays so
             window.answers[i] = known

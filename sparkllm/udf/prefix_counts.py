@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from sparkllm.optimizer.block_prefixes import BlockPrefixes
+from sparkllm.optimizer.prefix.block_prefixes import BlockPrefixes
 
 __all__ = ["PrefixCounter", "PrefixCounts"]
 

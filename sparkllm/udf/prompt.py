@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy as np
 from sparkllm.calls import LLMCall
 from sparkllm.optimizer.encode import NULL, Encoded
 
-__all__ = ["Template", "closing_text", "render", "static_text"]
+__all__ = ["Template", "closing_text", "instruction_text", "key_text", "render", "static_text", "value_text"]
 
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 # `{{name}}` stands for the text {name}; every other brace is plain text, as in JSON. Template.scala knows the same.
@@ -84,7 +83,24 @@ def render(call: LLMCall, table: Encoded, order: tuple[int, ...]) -> list[str]:
     data = [column for column in order if column not in template.columns]
     cells = {column: _cells(call.fields[column], table.values[column]) for column in data}
     bodies = (_body(row, data, cells) for row in table.codes)
-    return [_both(head, body, call.data_first) for head, body in zip(_heads(template, table), bodies, strict=True)]
+    heads = (instruction_text(template, table, row) for row in range(len(table.codes)))
+    return [_both(head, body, call.data_first) for head, body in zip(heads, bodies, strict=True)]
+
+
+def instruction_text(template: Template, table: Encoded, row: int) -> str:
+    """The instruction with the row's values in their places.
+
+    >>> from sparkllm.optimizer.encode import encode
+    >>> import pyarrow as pa
+    >>> template = Template.of(LLMCall(None, "Is this of {product}?", ("product",)))
+    >>> instruction_text(template, encode([pa.array(["Kettle"])], 1), 0)
+    'Is this of Kettle?'
+    """
+    first, *rest = template.texts
+    codes = table.codes[row]
+    return first + "".join(
+        table.values[column][codes[column]] + text for column, text in zip(template.columns, rest, strict=True)
+    )
 
 
 def static_text(call: LLMCall) -> str:
@@ -116,19 +132,25 @@ def _both(instruction: str, body: str, data_first: bool) -> str:
     return f"{{{body}}}\n\n{instruction}" if data_first else f"{instruction}\n\n{{{body}}}"
 
 
+def key_text(name: str) -> str:
+    """The name of a field in the data; its value follows behind a space.
+
+    >>> key_text("review")
+    '"review":'
+    """
+    return f"{json.dumps(name, ensure_ascii=False)}:"
+
+
+def value_text(value: str) -> str:
+    """A value in the data; the next field's name follows behind a comma and a space."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _cells(name: str, values: list[str]) -> list[str]:
     """Each distinct value is rendered once, however many rows hold it."""
-    key = json.dumps(name, ensure_ascii=False)
-    return [f"{key}: {json.dumps(value, ensure_ascii=False)}" for value in values]
+    key = key_text(name)
+    return [f"{key} {value_text(value)}" for value in values]
 
 
 def _body(row: np.ndarray, data: list[int], cells: dict[int, list[str]]) -> str:
     return ", ".join(cells[column][row[column]] for column in data if row[column] != NULL)
-
-
-def _heads(template: Template, table: Encoded) -> Iterator[str]:
-    first, *rest = template.texts
-    for row in table.codes:
-        yield first + "".join(
-            table.values[column][row[column]] + text for column, text in zip(template.columns, rest, strict=True)
-        )

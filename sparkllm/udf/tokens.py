@@ -7,6 +7,8 @@ import functools
 import pyarrow as pa
 from tokenizers import Tokenizer
 
+from sparkllm.udf.joints import Joints
+
 __all__ = ["ChatTokenizer", "token_array"]
 
 
@@ -26,6 +28,11 @@ class ChatTokenizer:
         self._tail = self._tokenizer.encode(chat_suffix, add_special_tokens=False).ids
         self._tokenizer.encode_special_tokens = True
 
+    @functools.cached_property
+    def joints(self) -> Joints:
+        """Where texts may be cut into pieces."""
+        return Joints.of(self._tokenizer)
+
     @classmethod
     @functools.lru_cache(maxsize=8)
     def shared(cls, tokenizer_json: str, chat_prefix: str, chat_suffix: str) -> ChatTokenizer:
@@ -34,8 +41,20 @@ class ChatTokenizer:
 
     def encode(self, prompts: list[str]) -> list[list[int]]:
         """Token ids of whole prompts: frame, text, frame."""
-        encoded = self._tokenizer.encode_batch_fast(prompts, add_special_tokens=False)
-        return [self._head + e.ids + self._tail for e in encoded]
+        return [self._head + ids + self._tail for ids in self._each(prompts)]
+
+    def beginnings(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of the frame's first half and each text that prompts begin with, up to a joint."""
+        return [self._head + ids for ids in self._each(texts)]
+
+    def pieces(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of texts that begin and end at a joint, the space before them included."""
+        return self._each([text[1:] for text in texts] if self.joints.marks_start else texts)
+
+    @property
+    def frame_end(self) -> list[int]:
+        """Token ids of the frame's second half."""
+        return list(self._tail)
 
     def opening(self, text: str) -> list[int]:
         """Token ids of the frame's first half and the text that every prompt begins with."""
@@ -44,6 +63,9 @@ class ChatTokenizer:
     def closing(self, text: str) -> list[int]:
         """Token ids of the text that every prompt ends with and the frame's second half."""
         return self._ids(text) + self._tail
+
+    def _each(self, texts: list[str]) -> list[list[int]]:
+        return [e.ids for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)

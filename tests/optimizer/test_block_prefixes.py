@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sparkllm.optimizer.block_prefixes import BlockPrefixes
+from sparkllm.optimizer.prefix.block_prefixes import BlockPrefixes
 
 
 def served(block: int, *prompts: list[int]) -> list[int]:

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparkllm.optimizer.block_prefixes import BlockPrefixes
 from sparkllm.optimizer.layout import (
     LEAST_SAVING,
     Workload,
@@ -18,6 +17,7 @@ from sparkllm.optimizer.layout import (
     saving,
     window_rows,
 )
+from sparkllm.optimizer.prefix.block_prefixes import BlockPrefixes
 
 REVIEWS = Workload(instructions=(20, 30), shares=(1, 1), rows=2000, data=200)
 

@@ -10,7 +10,7 @@ from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import Encoded, encode
 from sparkllm.optimizer.order_fields import order_fields
 from sparkllm.optimizer.order_rows import order_rows
-from sparkllm.optimizer.prefix import prefix_hit_rate
+from sparkllm.optimizer.prefix.groups import prefix_hit_rate
 from tests.optimizer.cases import cases
 
 
