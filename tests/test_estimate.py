@@ -146,7 +146,7 @@ def test_a_query_without_calls_says_so(counting: SparkSession) -> None:
 
 def test_the_text_is_a_table_and_the_notebook_view_escapes() -> None:
     call = LLMCall(None, "Is it <b>bold</b>?", ("a", "b"))
-    sampled = Sampled(100, True, ("b", "a"), 60, 1234, 0.5, 0.25, "the model's tokenizer")
+    sampled = Sampled(100, True, ("b", "a"), 60, 1234, 0.5, 0.25, 0.28, 0.31, "the model's tokenizer")
     estimate = QueryEstimate(
         (CallEstimate(call, "demo", "by statistics of all rows", "at most 100", True, False, sampled),)
     )
