@@ -95,6 +95,10 @@ class VLLMEngine:
         """See `Engine.reset_prefix_cache`."""
         await self._llm.reset_prefix_cache()
 
+    def close(self) -> None:
+        """End vLLM's processes. For a process that goes on; the server's own are ended with its process group."""
+        self._llm.shutdown()
+
 
 def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
     """The arguments of vLLM's AsyncEngineArgs; `engine_options` last, so that the user has the last word."""
