@@ -8,9 +8,9 @@ holds twice what runs at a time, and at most a tenth of what the prompts of the 
 run the prefix cache is emptied. The orders take turns, and each repeat begins with another one. Fixed and stated:
 --concurrency (vLLM's max_num_seqs) and --batched-tokens (max_num_batched_tokens).
 
-vLLM takes the requests of a step one after the other, and each finds the blocks of those before it: a large cache serves
-what `blocks` says. All that end in a step free their blocks together, where in `lru_blocks` the oldest ends as the next
-begins, so that a few more blocks are in use: a small cache may serve some tenths of a point more than it says.
+vLLM takes the requests of a step one after the other, and each finds the blocks of those before it: a large cache
+serves what `blocks` says. All that end in a step free their blocks together, where in `lru_blocks` the oldest ends as
+the next begins and a few more blocks are in use: a small cache may serve some tenths of a point more than it says.
 
 On a GPU, with a model of random weights that are made there:
 
@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import itertools
 import json
 import os
@@ -62,8 +61,6 @@ def main() -> int:
     record |= {"concurrency": args.concurrency, "batched_tokens": args.batched_tokens, "limits": LIMITS}
     record |= {"tables": [], "runs": []}
     asyncio.run(measure(args, record))
-    gc.unfreeze()  # vLLM has frozen its own objects, which complain when they go with the interpreter
-    gc.collect()
     print(table(record))
     return 1 if beyond_limits(record) else 0
 
@@ -166,8 +163,11 @@ async def measure_table(
     """All orders in turns; what comes of it is written after every repeat."""
     size = engine.info.block_size
     capacity = engine.info.cache_tokens // size - 1
-    runs = {mode: foreseen(sent, size, capacity, args.concurrency) for mode, sent in sents.items()}
-    record["runs"] += [{"table": name, "cache": cache, "order": mode, **run} for mode, run in runs.items()]
+    runs = {
+        mode: {"table": name, "cache": cache, "order": mode, **foreseen(sent, size, capacity, args.concurrency)}
+        for mode, sent in sents.items()
+    }
+    record["runs"] += runs.values()
     await answered(engine, sents[args.orders[0]], most=_WARM_UP)
     for repeat in range(args.repeats):
         first = repeat % len(sents)

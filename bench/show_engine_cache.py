@@ -4,8 +4,9 @@
 
 engine, predicted: per cent of the prompts' tokens served by the KV cache, of whole prompts and of the data in them
 (without chat frame and instruction); the engine's is the median of the repeats, `off` the largest difference of any.
-speed-up: seconds of the input order / seconds, of the same repeat, from the first prompt sent to the last answer; `+ plan`:
-finding the order and making the prompts added to both. Medians, in brackets the smallest and the largest.
+full: the cache does not hold all blocks of all prompts. speed-up: seconds of the input order / seconds, of the same
+repeat, from the first prompt sent to the last answer; `+ plan`: finding the order and making the prompts added to both.
+Medians, in brackets the smallest and the largest.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ COLUMNS = ("table", "cache", "order", "engine", "predicted", "off", "engine, dat
 def table(record: dict[str, Any]) -> str:
     """One result as text."""
     machine = f"{record['device']}, {record['cores']} cores, vLLM {record['vllm']}, {record['model']}"
-    steps = f"blocks of {record['block_size']}, {record['concurrency']} requests and {record['batched_tokens']:,} tokens a step"
-    shown = Table(title=f"{machine}; {steps}\n{record['command']}", title_justify="left")
+    steps = f"{record['concurrency']} requests and {record['batched_tokens']:,} tokens a step"
+    title = f"{machine}; blocks of {record['block_size']}; {steps}\n{record['command']}"
+    shown = Table(title=title, title_justify="left")
     for name in (*COLUMNS, "speed-up", "+ plan"):
         shown.add_column(name, justify="left" if name in COLUMNS[:3] else "right")
     last = None
@@ -76,11 +78,8 @@ def _row(run: dict[str, Any], given: dict[str, Any] | None) -> list[str]:
         engine = median(repeat[of] for repeat in run["engine"])
         rates += [f"{engine:.2f}", f"{run['predicted'][of]:.2f}", f"{difference(run, of):.2f}"]
     speeds = [run["tokens"] / seconds for seconds in run["seconds"]]
-    row = [
-        f"{run['table']}, {run['prompts']:,}",
-        f"{run['cache']}, {run['blocks']:,}",
-        f"{run['order']} ({run['method']})",
-    ]
+    cache = f"{run['cache']}, {run['blocks']:,}{', full' * (run['evaluator'] != 'blocks')}"
+    row = [f"{run['table']}, {run['prompts']:,}", cache, f"{run['order']} ({run['method']})"]
     row += [*rates, _spread(run["seconds"], 2), f"{median(speeds):,.0f}"]
     return [*row, *(_spread(ratios, 2) for ratios in _ratios(run, given))]
 

@@ -96,8 +96,9 @@ class VLLMEngine:
         await self._llm.reset_prefix_cache()
 
     def close(self) -> None:
-        """End vLLM's processes. For a process that goes on; the server's own are ended with its process group."""
+        """End vLLM's processes, where this one goes on; those of a server end with its process group."""
         self._llm.shutdown()
+        del self._llm  # left to the interpreter's end, it would try again when half of it is gone
 
 
 def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
