@@ -44,7 +44,7 @@ def table(record: dict[str, Any]) -> str:
         last = where
         shown.add_row(*_row(run, _input_of(record, run)))
     text = io.StringIO()
-    console = Console(file=text, width=200)
+    console = Console(file=text, width=220)
     console.print(shown)
     console.print(f"speed-up beside {PAPER}")
     for run in beyond_limits(record):
