@@ -95,6 +95,11 @@ class VLLMEngine:
         """See `Engine.reset_prefix_cache`."""
         await self._llm.reset_prefix_cache()
 
+    def close(self) -> None:
+        """End vLLM's processes, where this one goes on; those of a server end with its process group."""
+        self._llm.shutdown()
+        del self._llm  # left to the interpreter's end, it would try again when half of it is gone
+
 
 def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
     """The arguments of vLLM's AsyncEngineArgs; `engine_options` last, so that the user has the last word."""
