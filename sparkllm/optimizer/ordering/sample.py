@@ -20,7 +20,6 @@ queries" (VLDB 2001), section 3.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,8 +32,9 @@ from sparkllm.optimizer.ordering.kernels import Kernels
 __all__ = ["SampledCounts"]
 
 _CELLS = 1 << 19  # of a sample
-_KEPT = 16  # samples
-_REMEMBERED = 256  # groupings
+_ALL_CELLS = 1 << 25  # of the samples by each single column, which are all kept
+_KEPT = 1 << 26  # cells of samples
+_REMEMBERED = 1 << 24  # rows of groupings
 _PASSES = 64  # over all rows, for bases of several columns
 _MOST_AGREE = 1e-3
 _FEW = 0.01
@@ -54,10 +54,12 @@ class SampledCounts:
 
     def __init__(self, cells: Cells, kernels: Kernels, sample_rows: int | None = None) -> None:
         self._cells, self._kernels = cells, kernels
-        wanted = sample_rows or min(max(_CELLS // max(1, cells.columns), 1 << 13), 1 << 17)
-        self._share = min(1.0, wanted / max(1, cells.rows))
+        m = max(1, cells.columns)
+        self.rows = min(cells.rows, sample_rows or min(max(min(_CELLS // m, _ALL_CELLS // m**2), 1 << 10), 1 << 17))
+        self._share = self.rows / max(1, cells.rows)
         self._all = tuple(range(cells.columns))
-        self._samples: OrderedDict[Base, tuple[Cells, list[int]]] = OrderedDict()
+        self._samples: dict[Base, Cells] = {}
+        self._sampled: dict[tuple[Base, int], int] = {}  # length of a column in a sample
         self._groupings: dict[tuple[Base, tuple[int, ...]], Grouping] = {}
         self._passes = 0
         self._totals, self._agree, self._singles = [], [], []
@@ -100,7 +102,7 @@ class SampledCounts:
         if self._agree[lightest] <= _MOST_AGREE:
             return (lightest,)
         rows, starts = self._groups(self._all, columns)
-        sampled = self._sample(self._all)[0].rows
+        sampled = self._sample(self._all).rows
         if sampled - len(rows) + len(starts) - 1 <= _FEW * sampled:
             return self._all
         itself = tuple(sorted(columns))
@@ -111,38 +113,39 @@ class SampledCounts:
         if len(base) == 1:
             return self._agree[base[0]]
         sizes = np.diff(self._groups(self._all, base)[1])
-        sampled = self._sample(self._all)[0].rows
+        sampled = self._sample(self._all).rows
         return float((sizes * (sizes - 1.0)).sum()) / max(1.0, sampled * (sampled - 1.0))
 
-    def _sample(self, base: Base) -> tuple[Cells, list[int]]:
-        """The sample drawn by `base`, and the length of each of its columns."""
+    def _sample(self, base: Base) -> Cells:
+        """The sample drawn by `base`."""
         if base not in self._samples:
             self._passes += len(base) > 1
             rows = self._kernels.sample_rows(self._cells, np.array(base, dtype=np.int64), self._share)
-            cells = self._cells.take(rows)
-            totals = [int(cells.length(c)[cells.codes[:, c]].sum(dtype=np.int64)) for c in self._all]
-            self._samples[base] = cells, totals
-            if len(self._samples) > _KEPT:  # never the uniform one, which is drawn again and again
-                self._samples.pop(next(known for known in self._samples if known != self._all))
+            while sum(known.codes.size for known in self._samples.values()) > _KEPT:
+                self._samples.pop(next(iter(self._samples)))
+            self._samples[base] = self._cells.take(rows)
         return self._samples[base]
 
     def _groups(self, base: Base, order: tuple[int, ...]) -> Grouping:
         """The sample's rows, grouped by the columns in `order`; that of the shorter order is mostly known."""
         if not order:
-            rows = self._sample(base)[0].rows
+            rows = self._sample(base).rows
             return np.arange(rows), np.array([0, rows])
         if (base, order) not in self._groupings:
             groups = self._refine(base, self._groups(base, order[:-1]), order[-1])
-            if len(self._groupings) >= _REMEMBERED:
+            if len(self._groupings) * self.rows >= _REMEMBERED:
                 self._groupings.clear()
             self._groupings[base, order] = groups
         return self._groupings[base, order]
 
     def _refine(self, base: Base, groups: Grouping, column: int) -> Grouping:
-        return self._kernels.refine_groups(self._sample(base)[0], *groups, column)
+        return self._kernels.refine_groups(self._sample(base), *groups, column)
 
     def _estimate(self, base: Base, groups: Grouping, columns: Sequence[int]) -> list[float]:
-        cells, totals = self._sample(base)
+        cells = self._sample(base)
         gains = self._kernels.column_gains(cells, *groups, np.array(columns, dtype=np.int64)).tolist()
+        for column in columns:
+            if (base, column) not in self._sampled:
+                self._sampled[base, column] = int(cells.length(column)[cells.codes[:, column]].sum(dtype=np.int64))
         pairs = zip(columns, gains, strict=True)
-        return [self._totals[column] * gain / max(1, totals[column]) for column, gain in pairs]
+        return [self._totals[column] * gain / max(1, self._sampled[base, column]) for column, gain in pairs]
