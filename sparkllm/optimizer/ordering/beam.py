@@ -35,7 +35,9 @@ class _Candidate:
     parent: _Prefix
 
 
-def best_field_order(counts: Counts, columns: int, fixed: tuple[int, ...] = ()) -> tuple[int, ...]:
+def best_field_order(
+    counts: Counts, columns: int, fixed: tuple[int, ...] = (), width: int | None = None
+) -> tuple[int, ...]:
     """The order whose sorted rows share the most, `fixed` in front; columns that add nothing keep their order.
 
     What a column adds behind a set of columns depends on the set alone, not on its order: the sum of its lengths over
@@ -46,6 +48,15 @@ def best_field_order(counts: Counts, columns: int, fixed: tuple[int, ...] = ()) 
     Half of the beam are the sets that share most; the other half those that promise most together with what may follow
     (`Completion`): six short columns of a customer are worth more than the long text of a product, and the first of
     them alone is not. A set whose upper bound is no more than what was found already is left out.
+
+    Args:
+        counts: of the table.
+        columns: m.
+        fixed: columns that stand in front in any case.
+        width: sets that are kept of each size, at least 1; None: as many as are counted in well under a second.
+
+    Returns:
+        A permutation of 0..m-1.
     """
     start = _Prefix((), 0, 0, counts.start(), np.zeros(0))
     for column in fixed:
@@ -53,7 +64,7 @@ def best_field_order(counts: Counts, columns: int, fixed: tuple[int, ...] = ()) 
     given = start
     for column in _rest(start.order, columns):
         given = _placed(counts, given, column)
-    best = _search(counts, columns, start, given.hits)
+    best = _search(counts, columns, start, given.hits, width or _width(counts.rows, columns))
     return best.order + tuple(_rest(best.order, columns)) if best.hits > given.hits else given.order
 
 
@@ -63,8 +74,11 @@ def _placed(counts: Counts, prefix: _Prefix, column: int) -> _Prefix:
     return _Prefix((*prefix.order, column), placed, hits, counts.place(prefix.state, column), prefix.gains)
 
 
-def _search(counts: Counts, columns: int, start: _Prefix, least: float) -> _Prefix:
-    width = max(1, min(_BEAM, max(160 // max(1, columns), _STEPS // max(1, counts.rows * columns**2))))
+def _width(rows: int, columns: int) -> int:
+    return max(1, min(_BEAM, max(160 // max(1, columns), _STEPS // max(1, rows * columns**2))))
+
+
+def _search(counts: Counts, columns: int, start: _Prefix, least: float, width: int) -> _Prefix:
     start = replace(start, gains=_gains(counts, start.state, start.order, columns))
     completion = Completion.of(counts, start.state, start.gains) if width > 1 else None
     beam, best = [start], start
