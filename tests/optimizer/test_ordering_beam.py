@@ -17,7 +17,7 @@ from sparkllm.optimizer.ordering.counts import ExactCounts
 from sparkllm.optimizer.ordering.encode import encode_table
 from sparkllm.optimizer.ordering.kernels import kernels_for
 from sparkllm.optimizer.ordering.sample import SampledCounts
-from tests.optimizer.ordering_tables import random_table, tables
+from tests.optimizer.ordering_tables import orders_joined, random_table, tables
 
 
 def exact(cells: Cells) -> ExactCounts:
@@ -47,15 +47,6 @@ def most_hits(cells: Cells) -> float:
                     larger[placed | {column}] = found + gain, state, column
         layer = {placed: (found, counts.place(state, column)) for placed, (found, state, column) in larger.items()}
     return next(iter(layer.values()))[0]
-
-
-def orders_joined(seed: int, wrong: float, rows: int = 1500, follow: int = 5) -> Cells:
-    """A product with one long text, a customer with several short ones; `wrong` of them are another customer's."""
-    random = np.random.default_rng(seed)
-    customer, product = random.integers(0, 100, rows), random.integers(0, 100, rows)
-    columns = [product, *(np.where(random.random(rows) < wrong, random.integers(0, 100, rows), customer)
-                          for _ in range(follow)), random.integers(0, 5, rows)]  # fmt: skip
-    return Cells.of(np.stack(columns, 1) + 1, [np.r_[0, np.full(100, length)] for length in (60, *[20] * follow, 4)])
 
 
 @pytest.mark.parametrize("wrong", [0.0, 0.03])

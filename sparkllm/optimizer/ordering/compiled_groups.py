@@ -6,14 +6,19 @@ import numpy as np
 from numba import njit
 
 from sparkllm.optimizer.ordering.cells import Cells
-from sparkllm.optimizer.ordering.compiled_greedy import ascending
+from sparkllm.optimizer.ordering.compiled_partition import ascending
 
-__all__ = ["column_gains", "refine_groups", "sample_rows", "shared_with_previous"]
+__all__ = ["agreeing_pairs", "column_gains", "refine_groups", "sample_rows", "shared_with_previous"]
 
 
 def column_gains(cells: Cells, rows: np.ndarray, starts: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """See `vectorised_groups.column_gains`."""
     return _column_gains(cells.codes, cells.lengths, cells.offsets, rows, starts, columns)
+
+
+def agreeing_pairs(cells: Cells, rows: np.ndarray, starts: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """See `vectorised_groups.agreeing_pairs`."""
+    return _agreeing_pairs(cells.codes, cells.offsets, rows, starts, columns)
 
 
 def refine_groups(cells: Cells, rows: np.ndarray, starts: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +29,7 @@ def refine_groups(cells: Cells, rows: np.ndarray, starts: np.ndarray, column: in
 
 def shared_with_previous(cells: Cells, rows: np.ndarray, fields: np.ndarray) -> np.ndarray:
     """See `vectorised_groups.shared_with_previous`."""
-    order = np.ascontiguousarray(fields.reshape(-1, cells.columns), dtype=np.int16)
+    order = np.ascontiguousarray(np.atleast_2d(fields), dtype=np.int16)
     return _shared(cells.codes, cells.lengths, cells.offsets, rows, order)
 
 
@@ -43,6 +48,22 @@ def _column_gains(codes, lengths, offsets, rows, starts, columns):  # type: igno
                 else:
                     seen[code] = group + 1
     return gains
+
+
+@njit(cache=True)
+def _agreeing_pairs(codes, offsets, rows, starts, columns):  # type: ignore[no-untyped-def]
+    pairs = np.zeros((len(columns), len(starts) - 1), np.int64)
+    for k in range(len(columns)):
+        column = columns[k]
+        count = np.zeros(offsets[column + 1] - offsets[column], np.int64)
+        for group in range(len(starts) - 1):
+            for position in range(starts[group], starts[group + 1]):
+                code = codes[rows[position], column]
+                pairs[k, group] += 2 * count[code]
+                count[code] += 1
+            for position in range(starts[group], starts[group + 1]):
+                count[codes[rows[position], column]] = 0
+    return pairs
 
 
 @njit(cache=True)

@@ -50,7 +50,14 @@ class _State:
 
 
 class SampledCounts:
-    """Joint counts of a table too large to count every set of columns on all rows."""
+    """Joint counts of a table too large to count every set of columns on all rows.
+
+    Attributes:
+        rows: of a sample, about.
+        totals: int64 [m], length of each column; exact, as those that follow.
+        repeated: int64 [m], length that each column repeats.
+        agreement: float64 [m], the probability that two rows agree on a column.
+    """
 
     def __init__(self, cells: Cells, kernels: Kernels, sample_rows: int | None = None) -> None:
         self._cells, self._kernels = cells, kernels
@@ -62,13 +69,14 @@ class SampledCounts:
         self._sampled: dict[tuple[Base, int], int] = {}  # length of a column in a sample
         self._groupings: dict[tuple[Base, tuple[int, ...]], Grouping] = {}
         self._passes = 0
-        self._totals, self._agree, self._singles = [], [], []
+        totals, agree, repeated = [], [], []
         for column in self._all:
             lengths = cells.length(column).astype(np.int64)
             counts = np.bincount(cells.codes[:, column], minlength=len(lengths))
-            self._totals.append(int(lengths @ counts))
-            self._singles.append(self._totals[-1] - int(lengths[counts > 0].sum()))
-            self._agree.append(float((counts / max(1, cells.rows)) @ (counts / max(1, cells.rows))))
+            totals.append(int(lengths @ counts))
+            repeated.append(totals[-1] - int(lengths[counts > 0].sum()))
+            agree.append(float((counts / max(1, cells.rows)) @ (counts / max(1, cells.rows))))
+        self.totals, self.agreement, self.repeated = np.array(totals), np.array(agree), np.array(repeated)
 
     def start(self) -> _State:
         """No column placed."""
@@ -77,7 +85,7 @@ class SampledCounts:
     def gains(self, state: _State, columns: Sequence[int]) -> list[float]:
         """Exact for the first column, estimated behind others."""
         if not state.order:
-            return [self._singles[column] for column in columns]
+            return self.repeated[list(columns)].tolist()
         if state.base is not None and state.groups is not None:
             return self._estimate(state.base, state.groups, columns)
         return [self._gain(state.order, column) for column in columns]
@@ -92,14 +100,19 @@ class SampledCounts:
             return _State(order, base, self._groups(base, order))
         return _State(order, None, None)
 
+    def groups(self, column: int) -> tuple[Cells, np.ndarray, np.ndarray]:
+        """A sample, and the groups of its rows by one column."""
+        base = self._base((column,))
+        return self._sample(base), *self._groups(base, (column,))
+
     def _gain(self, order: tuple[int, ...], column: int) -> float:
         base = self._base((*order, column))
         return self._estimate(base, self._groups(base, order), [column])[0]
 
     def _base(self, columns: tuple[int, ...]) -> Base:
         """The base by which a set of columns is counted."""
-        lightest = min(columns, key=lambda column: (self._agree[column], column))
-        if self._agree[lightest] <= _MOST_AGREE:
+        lightest = min(columns, key=lambda column: (self.agreement[column], column))
+        if self.agreement[lightest] <= _MOST_AGREE:
             return (lightest,)
         rows, starts = self._groups(self._all, columns)
         sampled = self._sample(self._all).rows
@@ -111,7 +124,7 @@ class SampledCounts:
     def _agreement(self, base: Base) -> float:
         """The probability that two random rows agree on `base`."""
         if len(base) == 1:
-            return self._agree[base[0]]
+            return self.agreement[base[0]]
         sizes = np.diff(self._groups(self._all, base)[1])
         sampled = self._sample(self._all).rows
         return float((sizes * (sizes - 1.0)).sum()) / max(1.0, sampled * (sampled - 1.0))
@@ -148,4 +161,4 @@ class SampledCounts:
             if (base, column) not in self._sampled:
                 self._sampled[base, column] = int(cells.length(column)[cells.codes[:, column]].sum(dtype=np.int64))
         pairs = zip(columns, gains, strict=True)
-        return [self._totals[column] * gain / max(1, self._sampled[base, column]) for column, gain in pairs]
+        return [self.totals[column] * gain / max(1, self._sampled[base, column]) for column, gain in pairs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from sparkllm.optimizer.ordering.align import align
 from sparkllm.optimizer.ordering.beam import best_field_order
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.counts import ExactCounts
+from sparkllm.optimizer.ordering.dependence import follows
 from sparkllm.optimizer.ordering.kernels import Kernels
 from sparkllm.optimizer.ordering.level import Level
 from sparkllm.optimizer.ordering.rollout import OutOfTime, rollout
@@ -44,7 +45,7 @@ def fixed(cells: Cells, kernels: Kernels, given: tuple[int, ...] = ()) -> Soluti
 
 def fast(cells: Cells, kernels: Kernels) -> Solution:
     """The greedy solver."""
-    return _tree("greedy", cells, kernels, (), math.inf)
+    return _tree("greedy", replace(cells, follows=follows(cells, kernels)), kernels, (), math.inf)
 
 
 def best(cells: Cells, kernels: Kernels, budget: float | None, started: float) -> Solution:
@@ -59,7 +60,8 @@ def as_it_is(cells: Cells, kernels: Kernels) -> Solution:
 
 
 def _portfolio(cells: Cells, kernels: Kernels, deadline: float) -> Iterator[Solution]:
-    yield fast(cells, kernels)
+    cells = replace(cells, follows=follows(cells, kernels))
+    yield _tree("greedy", cells, kernels, (), math.inf)
     yield as_it_is(cells, kernels)
     yield _sorted("sorted", cells, kernels, tuple(range(cells.columns)))
     yield fixed(cells, kernels)

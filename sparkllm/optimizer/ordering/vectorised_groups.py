@@ -11,7 +11,7 @@ import numpy as np
 from sparkllm.optimizer.encode import NULL
 from sparkllm.optimizer.ordering.cells import Cells
 
-__all__ = ["column_gains", "refine_groups", "sample_rows", "shared_with_previous"]
+__all__ = ["agreeing_pairs", "column_gains", "refine_groups", "sample_rows", "shared_with_previous"]
 
 _CHUNK = 1 << 16
 
@@ -31,6 +31,23 @@ def column_gains(cells: Cells, rows: np.ndarray, starts: np.ndarray, columns: np
         distinct = np.unique(group * len(lengths) + codes) % len(lengths)
         gains[k] = lengths[codes].sum(dtype=np.int64) - lengths[distinct].sum(dtype=np.int64)
     return gains
+
+
+def agreeing_pairs(cells: Cells, rows: np.ndarray, starts: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Ordered pairs of different rows of a group that agree on each of `columns`: int64 [columns, groups].
+
+    >>> cells = Cells.of(np.array([[1, 1], [1, 2], [1, 2]]), [[0, 3, 3], [0, 5, 5]])
+    >>> agreeing_pairs(cells, np.array([0, 1, 2]), np.array([0, 3]), np.array([0, 1])).tolist()
+    [[6], [2]]
+    """
+    groups = len(starts) - 1
+    group = np.repeat(np.arange(groups), np.diff(starts))
+    pairs = np.zeros((len(columns), groups), dtype=np.int64)
+    for k, column in enumerate(columns):
+        wide = len(cells.length(column))
+        keys, counts = np.unique(group * wide + cells.codes[rows, column], return_counts=True)
+        np.add.at(pairs[k], keys // wide, counts * (counts - 1))
+    return pairs
 
 
 def refine_groups(cells: Cells, rows: np.ndarray, starts: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:
