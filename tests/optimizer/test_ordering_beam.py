@@ -106,5 +106,5 @@ def test_two_hundred_columns_of_a_large_table_are_ordered_in_seconds() -> None:
     order = best_field_order(counts, 200)
     assert time.process_time() - begin < 30  # 2 s on a quiet core
     assert sorted(order) == list(range(200))
-    assert len(counts._samples) < 250
-    assert sum(sample.codes.size for sample in counts._samples.values()) < 1.2 * (1 << 26)
+    assert len(counts._drawn.samples) < 250
+    assert sum(sample.codes.size for sample in counts._drawn.samples.values()) < 1.2 * (1 << 26)

@@ -203,7 +203,7 @@ def test_nothing_is_compiled_after_the_warm_up(numba: Kernels) -> None:
         "from sparkllm.optimizer.ordering import order, solve, upper_bounds\n"
         "from tests.optimizer.ordering_tables import random_table\n"
         "modules = [import_module(f'sparkllm.optimizer.ordering.compiled_{p}')\n"
-        "           for p in ('greedy', 'choice', 'partition', 'groups', 'text', 'bounds')]\n"
+        "           for p in ('greedy', 'choice', 'partition', 'groups', 'sample', 'text', 'bounds')]\n"
         "functions = [f for m in modules for f in vars(m).values() if hasattr(f, 'signatures')]\n"
         "def known(): return sum(len(f.signatures) for f in functions)\n"
         "before = known(); table = random_table(1, 3000, 6)\n"

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from sparkllm.optimizer.ordering import vectorised_bounds, vectorised_greedy, vectorised_groups, vectorised_text
+from sparkllm.optimizer.ordering import (
+    vectorised_bounds,
+    vectorised_greedy,
+    vectorised_groups,
+    vectorised_sample,
+    vectorised_text,
+)
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.level import Level
 
@@ -42,7 +48,7 @@ VECTORISED = Kernels(
     vectorised_groups.agreeing_pairs,
     vectorised_groups.column_gains,
     vectorised_groups.refine_groups,
-    vectorised_groups.sample_rows,
+    vectorised_sample.sample_rows,
     vectorised_groups.shared_with_previous,
 )
 _lock = threading.Lock()
@@ -84,7 +90,13 @@ def _try() -> Kernels | None:
 
 
 def _compiled() -> Kernels:
-    from sparkllm.optimizer.ordering import compiled_bounds, compiled_greedy, compiled_groups, compiled_text
+    from sparkllm.optimizer.ordering import (
+        compiled_bounds,
+        compiled_greedy,
+        compiled_groups,
+        compiled_sample,
+        compiled_text,
+    )
 
     return Kernels(
         compiled_greedy.greedy,
@@ -93,7 +105,7 @@ def _compiled() -> Kernels:
         compiled_groups.agreeing_pairs,
         compiled_groups.column_gains,
         compiled_groups.refine_groups,
-        compiled_groups.sample_rows,
+        compiled_sample.sample_rows,
         compiled_groups.shared_with_previous,
     )
 

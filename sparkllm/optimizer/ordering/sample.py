@@ -27,19 +27,16 @@ import numpy as np
 
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.counts import Grouping
+from sparkllm.optimizer.ordering.drawn_samples import Base, DrawnSamples
 from sparkllm.optimizer.ordering.kernels import Kernels
 
 __all__ = ["SampledCounts"]
 
 _CELLS = 1 << 19  # of a sample
 _ALL_CELLS = 1 << 25  # of the samples by each single column, which are all kept
-_KEPT = 1 << 26  # cells of samples
-_REMEMBERED = 1 << 24  # rows of groupings
 _PASSES = 64  # over all rows, for bases of several columns
 _MOST_AGREE = 1e-3
 _FEW = 0.01
-
-Base = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,8 @@ class SampledCounts:
         self._cells, self._kernels = cells, kernels
         m = max(1, cells.columns)
         self.rows = min(cells.rows, sample_rows or min(max(min(_CELLS // m, _ALL_CELLS // m**2), 1 << 10), 1 << 17))
-        self._share = self.rows / max(1, cells.rows)
         self._all = tuple(range(cells.columns))
-        self._samples: dict[Base, Cells] = {}
-        self._sampled: dict[tuple[Base, int], int] = {}  # length of a column in a sample
-        self._groupings: dict[tuple[Base, tuple[int, ...]], Grouping] = {}
-        self._passes = 0
+        self._drawn = DrawnSamples(cells, kernels, self.rows)
         totals, agree, repeated = [], [], []
         for column in self._all:
             lengths = cells.length(column).astype(np.int64)
@@ -94,71 +87,43 @@ class SampledCounts:
         """One more column placed."""
         order = (*state.order, column)
         if state.base is not None and state.groups is not None:
-            return _State(order, state.base, self._refine(state.base, state.groups, column))
+            return _State(order, state.base, self._drawn.refine(state.base, state.groups, column))
         base = self._base(order)
         if self._agreement(base) <= _MOST_AGREE and set(base) <= set(order):
-            return _State(order, base, self._groups(base, order))
+            return _State(order, base, self._drawn.groups(base, order))
         return _State(order, None, None)
 
     def groups(self, column: int) -> tuple[Cells, np.ndarray, np.ndarray]:
         """A sample, and the groups of its rows by one column."""
         base = self._base((column,))
-        return self._sample(base), *self._groups(base, (column,))
+        return self._drawn.sample(base), *self._drawn.groups(base, (column,))
 
     def _gain(self, order: tuple[int, ...], column: int) -> float:
         base = self._base((*order, column))
-        return self._estimate(base, self._groups(base, order), [column])[0]
+        return self._estimate(base, self._drawn.groups(base, order), [column])[0]
 
     def _base(self, columns: tuple[int, ...]) -> Base:
         """The base by which a set of columns is counted."""
         lightest = min(columns, key=lambda column: (self.agreement[column], column))
         if self.agreement[lightest] <= _MOST_AGREE:
             return (lightest,)
-        rows, starts = self._groups(self._all, columns)
-        sampled = self._sample(self._all).rows
+        rows, starts = self._drawn.groups(self._all, columns)
+        sampled = self._drawn.sample(self._all).rows
         if sampled - len(rows) + len(starts) - 1 <= _FEW * sampled:
             return self._all
         itself = tuple(sorted(columns))
-        return itself if itself in self._samples or self._passes < _PASSES else (lightest,)
+        return itself if itself in self._drawn.samples or self._drawn.passes < _PASSES else (lightest,)
 
     def _agreement(self, base: Base) -> float:
         """The probability that two random rows agree on `base`."""
         if len(base) == 1:
             return self.agreement[base[0]]
-        sizes = np.diff(self._groups(self._all, base)[1])
-        sampled = self._sample(self._all).rows
+        sizes = np.diff(self._drawn.groups(self._all, base)[1])
+        sampled = self._drawn.sample(self._all).rows
         return float((sizes * (sizes - 1.0)).sum()) / max(1.0, sampled * (sampled - 1.0))
 
-    def _sample(self, base: Base) -> Cells:
-        """The sample drawn by `base`."""
-        if base not in self._samples:
-            self._passes += len(base) > 1
-            rows = self._kernels.sample_rows(self._cells, np.array(base, dtype=np.int64), self._share)
-            while sum(known.codes.size for known in self._samples.values()) > _KEPT:
-                self._samples.pop(next(iter(self._samples)))
-            self._samples[base] = self._cells.take(rows)
-        return self._samples[base]
-
-    def _groups(self, base: Base, order: tuple[int, ...]) -> Grouping:
-        """The sample's rows, grouped by the columns in `order`; that of the shorter order is mostly known."""
-        if not order:
-            rows = self._sample(base).rows
-            return np.arange(rows), np.array([0, rows])
-        if (base, order) not in self._groupings:
-            groups = self._refine(base, self._groups(base, order[:-1]), order[-1])
-            if len(self._groupings) * self.rows >= _REMEMBERED:
-                self._groupings.clear()
-            self._groupings[base, order] = groups
-        return self._groupings[base, order]
-
-    def _refine(self, base: Base, groups: Grouping, column: int) -> Grouping:
-        return self._kernels.refine_groups(self._sample(base), *groups, column)
-
     def _estimate(self, base: Base, groups: Grouping, columns: Sequence[int]) -> list[float]:
-        cells = self._sample(base)
+        cells = self._drawn.sample(base)
         gains = self._kernels.column_gains(cells, *groups, np.array(columns, dtype=np.int64)).tolist()
-        for column in columns:
-            if (base, column) not in self._sampled:
-                self._sampled[base, column] = int(cells.length(column)[cells.codes[:, column]].sum(dtype=np.int64))
         pairs = zip(columns, gains, strict=True)
-        return [self.totals[column] * gain / max(1, self._sampled[base, column]) for column, gain in pairs]
+        return [self.totals[column] * gain / max(1, self._drawn.length(base, column)) for column, gain in pairs]
