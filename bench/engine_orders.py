@@ -17,9 +17,9 @@ from ordering import read
 
 from sparkllm.calls import LLMCall
 from sparkllm.optimizer.encode import NULL, Encoded, encode
+from sparkllm.optimizer.order_rows import order_rows
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.order import order_cells
-from sparkllm.optimizer.ordering.sort import sort_rows
 from sparkllm.optimizer.prefix import Sequences, Served, blocks, lru_blocks
 from sparkllm.udf.prefix_counts import PrefixCounter
 from sparkllm.udf.prompt import static_text
@@ -90,7 +90,7 @@ def _order(cells: Cells, mode: str, budget: float) -> tuple[np.ndarray, np.ndarr
     if mode == "input":
         return np.arange(cells.rows), np.array(declared, dtype=np.int16), mode
     if mode == "sorted":
-        return sort_rows(cells, declared), np.array(declared, dtype=np.int16), mode
+        return order_rows(cells.codes, declared), np.array(declared, dtype=np.int16), mode
     found = order_cells(cells, tuple(map(str, declared)), mode, budget if mode == "best" else None)
     return found.rows, found.fields, found.method
 
