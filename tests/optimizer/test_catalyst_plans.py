@@ -69,3 +69,11 @@ def test_the_rows_of_a_call_are_reduced_once(tables: SparkSession, sql: str) -> 
     lines = optimized(tables, sql)
     assert [line.strip(" +-:") for line in lines].count("Join LeftSemi, (id = uid)") <= 2, "\n".join(lines)
     assert sum("Join" in line for line in lines) == 2
+
+
+def test_the_rows_of_a_correlated_subquery_are_reduced_before_they_are_placed(tables: SparkSession) -> None:
+    sql = "SELECT id FROM t WHERE EXISTS (SELECT 1 FROM u WHERE id = uid AND llm('Is it odd?', uid) = 'ODD')"
+    with configured(tables, {"spark.sql.sources.fileCompressionFactor": "10000"}):
+        lines = optimized(tables, sql)
+    order = [word for line in lines for word in ("Join LeftSemi", "LLMEval", "KeyedRows") if word in line]
+    assert order == ["Join LeftSemi", "LLMEval", "KeyedRows", "Join LeftSemi"], "\n".join(lines)
