@@ -126,6 +126,8 @@ class Values:
             read = [] if isinstance(e, sql.Exists) else [c for r in rows for c in r.columns.values()]
             left = isinstance(e, sql.InQuery) and self.asks(e.value, env)
             return left or any(r.conditions for r in rows) or any(c.asks for c in read)
+        if isinstance(e, sql.Case) and e.then == e.other:
+            return self.asks(e.then, env)
         return isinstance(e, sql.Call) or any(self.asks(c, env) for c in sql.children(e) if isinstance(c, sql.Expr))
 
     def asks_of_outer(self, query: sql.Query) -> bool:
@@ -184,7 +186,8 @@ class Values:
         return self.value(e.value, env) is None
 
     def _case(self, e: sql.Case, env: Env) -> Any:
-        return self.value(e.then if self.value(e.when, env) is True else e.other, env)
+        then = e.then == e.other or self.value(e.when, env) is True  # nobody reads `when` where both are the same
+        return self.value(e.then if then else e.other, env)
 
     def _coalesce(self, e: sql.Coalesce, env: Env) -> Any:
         return next((v for f in e.values if (v := self.value(f, env)) is not None), None)

@@ -7,8 +7,10 @@ only if its answer decides something. What is asked for then is counted, and tha
 
 - a call written above a join counts once for each joined row that reads it, one in a join's condition once for each row
   of its side; where both are written, the fewer;
-- subqueries in conditions are sets, made before any outer row is seen: each of their rows that passes their own
-  conditions is asked;
+- subqueries are made before an answer about an outer row is known: those of their rows are asked that pass their own
+  conditions and, where the rows outside are those of one table, that one of them which passed every cheap condition
+  there can meet (a join would be worked out twice for that);
+- a row that no answers can keep (`x = 'a'` where `x = 'b'` is demanded as well) is not asked;
 - two conditions that both ask may come in either order: `evaluate` tries both.
 """
 
@@ -17,11 +19,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
 from typing import Any
 
 from tests.optimizer import query_tree as sql
 from tests.optimizer.lazy_values import COMPARE, Env, Group, Later, Row, Values
+from tests.optimizer.subqueries import Subquery, alone, conjunction, correlated, made_for, of_one_table, subqueries
 
 __all__ = ["evaluate"]
 
@@ -42,6 +44,7 @@ class Oracle(Values):
         super().__init__(backward)
         self.tables = tables
         self.named: dict[str, list[Row]] = {}
+        self.outside: dict[Subquery, list[Env]] = {}  # the rows that a subquery in SELECT is made for
         self.columns: dict[str, list[str]] = {name: list(rows[0]) for name, rows in tables.items()}
 
     def result(self, query: sql.Query) -> list[list[Any]]:
@@ -69,7 +72,8 @@ class Oracle(Values):
         put_off = [Later(lambda c=c: self.value(c, env) is True, True, self.fact(c, env)) for c in asking]  # type: ignore[misc]
         conditions = (*env.conditions, *put_off)
         facts = [c.name for c in conditions if isinstance(c.name, tuple)]
-        return None if any(self.hopeless(c, env, facts) for c in asking) else replace(env, conditions=conditions)
+        possible = all(self.possible(c, env, facts) for c in asking)
+        return replace(env, conditions=conditions) if possible else None
 
     def fact(self, c: sql.Expr, env: Env) -> tuple[Hashable, Any] | None:
         """The value that a condition demands of an expression."""
@@ -77,17 +81,21 @@ class Oracle(Values):
             return self.name(c.left, env), c.right.value
         return None
 
-    def hopeless(self, c: sql.Expr, env: Env, facts: list[tuple[Hashable, Any]]) -> bool:
-        """`x = 'a'` where `x = 'b'` is demanded as well; NOT IN a set with a NULL in it."""
+    def possible(self, c: sql.Expr, env: Env, facts: list[tuple[Hashable, Any]]) -> bool:
+        """It can be true where those facts are, as far as they tell; NOT IN a set with a NULL in it cannot."""
+        if not self.asks(c, env):
+            return self.value(c, env) is True
+        if isinstance(c, sql.Op) and c.symbol in ("AND", "OR"):
+            sides = [self.possible(side, env, facts) for side in (c.left, c.right)]
+            return all(sides) if c.symbol == "AND" else any(sides)
         if isinstance(c, sql.Op) and c.symbol in COMPARE and isinstance(c.right, sql.Lit):
             name = self.name(c.left, env)
-            demanded = [value for of, value in facts if of == name]
-            return not all(COMPARE[c.symbol](value, c.right.value) for value in demanded)
+            return all(COMPARE[c.symbol](value, c.right.value) for of, value in facts if of == name)
         if isinstance(c, sql.Not) and isinstance(c.value, sql.InQuery):
             rows = self.query(c.value.query, env)
             there = [column for row in rows if not row.conditions for column in row.columns.values()]
-            return any(not column.asks and column.get() is None for column in there)
-        return False
+            return not any(not column.asks and column.get() is None for column in there)
+        return True
 
     # queries
 
@@ -110,23 +118,36 @@ class Oracle(Values):
         return [Row((name, i), {n: Later.now(v, (name, i, n)) for n, v in row.items()}) for i, row in enumerate(values)]
 
     def select(self, q: sql.Select, outer: Env | None) -> list[Row]:
-        self.prepare(q.where)
-        envs = self.kept(self.source(q.source, outer), q.where)
+        envs = [] if contradicts(q.where) else self.met(q, self.source(q.source, outer))
         if q.group is not None:
             envs = self.kept(self.groups(q.group, envs, str(q)), q.having)
         envs = self.numbered(q, envs)
+        if of_one_table(q.source):
+            for subquery in (s for e, _ in q.items for s in subqueries(e)):
+                self.outside.setdefault(subquery, envs)
         rows = [Row(env.uid, {name: self.later(e, env) for e, name in q.items}, env.conditions) for env in envs]
         if q.distinct:
             rows = self.different(rows, str(q))
         return self.sorted(q, rows, envs) if q.order else rows
 
-    def prepare(self, e: sql.Expr | None) -> None:
-        """Subqueries are sets, made before any row of the query that reads them."""
-        found = [n for n in sql.nodes(e) if isinstance(n, sql.InQuery | sql.Exists | sql.Scalar)] if e else []
-        for subquery in found:
+    def met(self, q: sql.Select, envs: list[Env]) -> list[Env]:
+        """The rows that a WHERE keeps; its subqueries are made for those that its other conditions keep."""
+        others = conjunction(c for c in sql.conjuncts(q.where) if not subqueries(c))
+        there = [env for env in envs if self.keep(env, others)]
+        self.prepare(q.where, there if of_one_table(q.source) else None)
+        return self.kept(there, q.where)
+
+    def prepare(self, e: sql.Expr | None, outside: list[Env] | None = None) -> None:
+        """Subqueries are sets, made before any row of the query that reads them, or for those `outside`."""
+        for subquery in subqueries(e):
             if subquery not in self.prepared:
                 self.prepared.add(subquery)
-                there = [row for row in self.query(alone(subquery)) if self.settle(row)]
+                outer = self.outside.get(subquery) if outside is None else outside
+                if outer is None or not correlated(subquery):
+                    rows = self.query(alone(subquery))
+                else:
+                    rows = [row for env in outer for row in self.query(made_for(subquery), env)]
+                there = [row for row in rows if self.settle(row)]
                 if not isinstance(subquery, sql.Exists):
                     [column.get() for row in there for column in row.columns.values()]
 
@@ -248,20 +269,12 @@ class Oracle(Values):
         return Later(work, any(e.conditions or self.asks(w.order, e) for e in part), (str(w), env.uid))
 
 
-def alone(subquery: sql.InQuery | sql.Exists | sql.Scalar) -> sql.Query:
-    """A subquery without the outer row. A scalar one is grouped by b of `outer.a = b`: nobody looks for NULL there."""
-    query = subquery.query
-    if not isinstance(query, sql.Select):
-        return query
-    inside = {n.alias for n in sql.nodes(query.source) if isinstance(n, sql.Table | sql.Sub)}
-    conditions: list[sql.Expr] = []
-    for c in sql.conjuncts(query.where):
-        if {n.table for n in sql.nodes(c) if isinstance(n, sql.Col)} <= inside:
-            conditions.append(c)
-        elif isinstance(subquery, sql.Scalar) and isinstance(c, sql.Op) and c.symbol == "=":
-            sides = [side for side in (c.left, c.right) if isinstance(side, sql.Col) and side.table in inside]
-            conditions += [sql.Not(sql.IsNull(side)) for side in sides]
-    return replace(query, where=reduce(lambda a, b: sql.Op("AND", a, b), conditions) if conditions else None)
+def contradicts(condition: sql.Expr | None) -> bool:
+    """It demands two values of one expression."""
+    demanded: dict[sql.Expr, Any] = {}
+    equal = [c for c in sql.conjuncts(condition) if isinstance(c, sql.Op) and c.symbol in ("=", "<=>")]
+    pairs = [(c.left, c.right.value) for c in equal if isinstance(c.right, sql.Lit)]
+    return any(demanded.setdefault(left, value) != value for left, value in pairs)
 
 
 def renamed(row: Row, names: list[str]) -> Row:

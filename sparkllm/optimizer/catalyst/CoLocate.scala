@@ -124,10 +124,12 @@ object CoLocate {
     case _: LLMEval | _: Join | _: Aggregate | _: Window | _: Generate | _: Distinct => true
     case _: ObjectProducer | _: ScriptTransformation => true // functions of a user
     case leaf: LeafNode => !rereadable(leaf)
-    case p => p.expressions.exists(_.exists {
-      case _: PythonFuncExpression | _: ScalaUDF | _: UserDefinedExpression | _: SubqueryExpression => true
-      case other => !other.deterministic
-    })
+    case p => p.expressions.exists(twice)
+  }
+
+  def twice(e: Expression): Boolean = e.exists {
+    case _: PythonFuncExpression | _: ScalaUDF | _: UserDefinedExpression | _: SubqueryExpression => true
+    case other => !other.deterministic
   }
 
   /** Files and memory; others, an RDD or a database, are somebody's code, and may give other rows the second time. */
