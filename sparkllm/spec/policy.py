@@ -1,0 +1,163 @@
+"""How many draft tokens each request verifies in the next step, and how many the drafter is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from sparkllm.spec.acceptance import Acceptance
+from sparkllm.spec.allowance import Allowance
+from sparkllm.spec.arrays import Floats, Ints
+from sparkllm.spec.goodput import Gains
+from sparkllm.spec.step_time import Step, StepTime
+from sparkllm.spec.totals import Totals
+
+__all__ = ["Decode", "DraftPolicy", "Drafter", "PlannedStep"]
+
+Decode = tuple[str, int, int]  # request id, tokens of its context, draft tokens that exist for it (-1: not known)
+Drafter = Literal["ngram", "suffix", "model"]
+
+
+@dataclass(frozen=True)
+class PlannedStep(Step):
+    """A step as it was chosen; `dataclasses.replace` it where the scheduler did otherwise.
+
+    Attributes:
+        plain: predicted seconds of the same step without drafts.
+        predicted: predicted seconds.
+        token: seconds that a token takes without drafts.
+        blind: requests whose drafts were asked for without knowing whether they exist.
+    """
+
+    plain: float = 0.0
+    predicted: float = 0.0
+    token: float = 0.0
+    blind: frozenset[str] = field(default=frozenset(), repr=False)
+
+
+class DraftPolicy:
+    """Chooses the draft lengths of the highest goodput, step by step.
+
+    `choose` before a step, `observe` after it with the `step` that `choose` left behind; several steps may be under way.
+
+    Args:
+        most: longest draft, K.
+        step_time: predicts the time of steps.
+        drafter: "model" drafts for every request; "ngram" and "suffix" where they find a match.
+        acceptance, allowance: estimates and account, with their own settings.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        step_time: StepTime,
+        drafter: Drafter = "model",
+        acceptance: Acceptance | None = None,
+        allowance: Allowance | None = None,
+    ) -> None:
+        if most < 0:
+            raise ValueError(f"expected a longest draft of 0 or more; found {most}; give the engine's draft length")
+        self.most, self.next_length = most, most
+        self.step_time, self.matching = step_time, drafter != "model"
+        self.acceptance, self.allowance = acceptance or Acceptance(), allowance or Allowance()
+        self.step = PlannedStep(0)
+        self.totals = Totals()
+
+    def choose(self, decodes: Sequence[Decode], prefill_tokens: int = 0) -> dict[str, int]:
+        """Draft tokens to verify of each request that decodes in the next step; also sets `next_length` and `step`."""
+        if not decodes:
+            self.step = PlannedStep(0, prefill_tokens=prefill_tokens)
+            seconds = self.step_time.seconds(self.step)
+            self.step = replace(self.step, plain=seconds, predicted=seconds)
+            return {}
+        ids = [request_id for request_id, _, _ in decodes]
+        contexts, offered = np.array([[context, offers] for _, context, offers in decodes], dtype=np.int64).T
+        caps = np.minimum(np.where(offered < 0, self.next_length, offered), self.most)
+        self._learn_matches(ids, offered)
+        step = Step(len(ids), 0, int(contexts.sum()), prefill_tokens)
+        lengths = self._lengths(step, ids, offered, caps)
+        step = replace(step, draft_tokens=int(lengths.sum()), draft_length=self.next_length)
+        blind = frozenset(i for i, offers, k in zip(ids, offered, lengths, strict=True) if offers < 0 and k)
+        self.step = self._planned(step, blind if self.matching else frozenset())
+        return dict(zip(ids, lengths.tolist(), strict=True))
+
+    def observe(
+        self, verified: Sequence[tuple[str, int, int]], seconds: float, step: PlannedStep | None = None
+    ) -> None:
+        """A step has ended.
+
+        Args:
+            verified: (request id, draft tokens verified, draft tokens accepted) of each request that decoded.
+            seconds: how long it took.
+            step: the `step` that `choose` left behind; the latest one where only one is under way.
+        """
+        step = step or self.step
+        ids = [request_id for request_id, _, _ in verified]
+        drafted, accepted = np.array([v[1:] for v in verified], dtype=np.int64).reshape(-1, 2).T
+        if blind := [i for i, request_id in enumerate(ids) if request_id in step.blind]:
+            self.acceptance.offer([ids[i] for i in blind], drafted[blind] > 0)
+        if ids:
+            self.acceptance.observe(ids, drafted, accepted)
+            self.allowance.settle(step.plain, step.predicted, float(accepted.sum()), step.token)
+        self.step_time.observe(step, seconds)
+        self.totals.add(len(ids), drafted, accepted, seconds, step.predicted)
+
+    def forget(self, request_id: str) -> None:
+        """The request has ended."""
+        self.acceptance.forget(request_id)
+
+    def summary(self) -> dict[str, float]:
+        """What has happened since the start, and the fleet's estimates now; see `Totals.summary`."""
+        now = {"estimated_acceptance": self.acceptance.mean, "allowance_seconds": self.allowance.balance or 0.0}
+        return self.totals.summary() | now | ({"match_rate": self.acceptance.match_rate} if self.matching else {})
+
+    def _lengths(self, step: Step, ids: Sequence[str], offered: Ints, caps: Ints) -> Ints:
+        """This step's plan with its probes; sets `next_length`."""
+        estimates, evidence = self.acceptance.estimates(ids), self.acceptance.evidence(ids)
+        matches = self.acceptance.match_rates(ids) if self.matching else np.ones(len(ids))
+        draft = self.step_time.draft(step.batch, self.most)
+        alone = self.step_time.verify(replace(step, prefill_tokens=0), self.most * step.batch)
+        plain = float(alone[0] + draft[0])
+        limit = self.allowance.limit(plain)
+        ahead = Gains(estimates, np.full_like(caps, self.most), matches)
+
+        gains = Gains(estimates, caps, np.where(offered < 0, matches, 1.0))
+        verify, spent = self.step_time.verify(step, len(gains)), float(draft[self.next_length])
+        # A step with prefill is long for other reasons: a token there is worth what it saves in a step without.
+        price = ahead.best_length(alone, draft)[1] if step.prefill_tokens else None
+        plan = gains.plan(verify, spent, limit, price)
+        idle = np.flatnonzero((plan.lengths == 0) & (caps > 0))
+        further = verify[plan.drafts :] - verify[plan.drafts]
+        costs = float(verify[plan.drafts] - verify[0])
+        token = plain / step.batch
+        asked = spent - float(draft[0])
+        probes = self.allowance.probes(evidence[idle], further, limit - costs, token, asked)
+        plan.lengths[idle[probes]] += 1
+
+        # What this step spends beyond what it should earn is not there for the next one.
+        left = limit - max(0.0, costs - (plan.tokens - step.batch) * token) - float(further[len(probes)])
+        self.next_length = self._next_length(ahead, alone, draft, left, bool(self.allowance.thin(evidence).any()))
+        return plan.lengths
+
+    def _next_length(self, gains: Gains, verify: Floats, draft: Floats, left: float, thin: bool) -> int:
+        """What the drafter is asked for at the end of this step, to be verified in one like it."""
+        if draft[-1] <= draft[0]:  # asking costs nothing, and shows which requests have a match
+            return self.most
+        length, _ = gains.best_length(verify, draft, left)
+        cost = float(draft[1] - draft[0] + verify[1] - verify[0])
+        return 1 if not length and thin and cost <= left else length
+
+    def _learn_matches(self, ids: Sequence[str], offered: Ints) -> None:
+        known = offered >= 0
+        if self.matching and self.next_length and known.any():
+            self.acceptance.offer([i for i, k in zip(ids, known, strict=True) if k], offered[known] > 0)
+
+    def _planned(self, step: Step, blind: frozenset[str]) -> PlannedStep:
+        """The step with its predicted times."""
+        bare = replace(step, draft_tokens=0, draft_length=0)
+        alone = self.step_time.seconds(replace(bare, prefill_tokens=0))
+        plain, predicted = self.step_time.seconds(bare), self.step_time.seconds(step)
+        return PlannedStep(**vars(step), plain=plain, predicted=predicted, token=alone / step.batch, blind=blind)
