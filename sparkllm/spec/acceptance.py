@@ -1,28 +1,43 @@
 """How likely the target accepts the next draft token, for each request and for the whole fleet of them.
 
 The conditional acceptance a is position-free: the probability that a draft token is accepted, given that all before it
-were (SmartSpec, arXiv 2406.14066, section 4). A verified draft of d tokens of which m are accepted is m trials that went
-well and, if m < d, one that did not; the tokens behind the first rejection are no trials. Hence
+were (SmartSpec, arXiv 2406.14066, section 4). A verified draft of d tokens of which m are accepted is m trials that
+went well and, if m < d, one that did not; the tokens behind the first rejection are no trials. Hence
 
     a = accepted / (accepted + first rejections)
 
 and not accepted / drafted, which is too low by the tokens that were never looked at.
 
-Three levels, each the prior of the next: an optimistic constant, the fleet, the request. Evidence fades with every step,
-so a jump is followed; where none arrives, a request goes back to the fleet's mean and the fleet to the constant.
+Three levels, each the prior of the next: an optimistic constant, the fleet, the request. Evidence fades with every
+step, so a jump is followed; where none arrives, a request goes back to the fleet's mean and the fleet to the constant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from sparkllm.spec.arrays import Floats, Ints
 
-__all__ = ["Acceptance"]
+__all__ = ["Acceptance", "Estimates"]
 
 _ACCEPTED, _REJECTED, _MATCHES, _ASKED = range(4)
+
+
+class Estimates(NamedTuple):
+    """Of n requests, (n,) each.
+
+    Attributes:
+        acceptance: conditional acceptance, 0..1.
+        match_rate: share of its steps in which the drafter finds a match, 0..1: n-gram and suffix drafters.
+        trials: evidence behind the request's own acceptance, after fading.
+    """
+
+    acceptance: Floats
+    match_rate: Floats
+    trials: Floats
 
 
 class Acceptance:
@@ -41,7 +56,7 @@ class Acceptance:
         prior: float = 0.8,
         prior_trials: float = 2.0,
         fleet_trials: float = 8.0,
-        fleet_fade: float = 0.98,
+        fleet_fade: float = 0.96,
         request_fade: float = 0.97,
         most_trials: float = 500.0,
     ) -> None:
@@ -62,27 +77,22 @@ class Acceptance:
         """Share of the asked steps and requests in which the drafter proposed something, 0..1."""
         return self._of_fleet(_MATCHES, self._fleet[_ASKED])
 
-    def estimates(self, ids: Sequence[str]) -> Floats:
-        """Conditional acceptance of each request, (n,); the fleet's mean for one never seen."""
-        counts = self._counts[self._rows(ids)]
-        return self._shrunk(counts[:, _ACCEPTED], self.evidence(ids), self.mean)
-
-    def match_rates(self, ids: Sequence[str]) -> Floats:
-        """Share of each request's steps in which its drafter finds a match, (n,): n-gram and suffix drafters."""
-        counts = self._counts[self._rows(ids)]
-        return self._shrunk(counts[:, _MATCHES], counts[:, _ASKED], self.match_rate)
-
-    def evidence(self, ids: Sequence[str]) -> Floats:
-        """Trials behind each request's own estimate after fading, (n,)."""
-        return self._counts[self._rows(ids)][:, [_ACCEPTED, _REJECTED]].sum(axis=1)
+    def estimates(self, ids: Sequence[str]) -> Estimates:
+        """What is known of each request, which is remembered from here on; of a new one, what is known of the fleet."""
+        for request_id in [i for i in ids if i not in self._row]:
+            self._add_row(request_id)
+        good, bad, matches, asked = self._counts[self._rows(ids)].T
+        return Estimates(
+            self._shrunk(good, good + bad, self.mean), self._shrunk(matches, asked, self.match_rate), good + bad
+        )
 
     def observe(self, ids: Sequence[str], drafted: Ints, accepted: Ints) -> None:
         """One verified step: draft tokens verified and accepted of each request, (n,) each; 0 drafted only fades.
 
-        A request that was forgotten meanwhile still tells about the fleet.
+        A request that is not or no longer remembered tells about the fleet alone.
         """
         good = np.clip(accepted, 0, drafted)
-        self._add(ids, _ACCEPTED, good, (good < drafted).astype(float))
+        self._add(ids, _ACCEPTED, good.astype(float), (good < drafted).astype(float))
 
     def offer(self, ids: Sequence[str], matched: np.ndarray) -> None:
         """One step's proposals: whether the drafter that was asked found a match for each request, (n,) bool."""
@@ -110,11 +120,11 @@ class Acceptance:
     def _shrunk(self, good: Floats, trials: Floats, mean: float) -> Floats:
         return (good + mean * self._fleet_trials) / (trials + self._fleet_trials)
 
+    def _add_row(self, request_id: str) -> None:
+        row = self._free.pop() if self._free else len(self._row)
+        if row >= len(self._counts):
+            self._counts = np.concatenate((self._counts, np.zeros_like(self._counts)))
+        self._row[request_id] = row
+
     def _rows(self, ids: Sequence[str]) -> Ints:
-        for request_id in ids:
-            if request_id not in self._row:
-                row = self._free.pop() if self._free else len(self._row)
-                if row >= len(self._counts):
-                    self._counts = np.concatenate((self._counts, np.zeros_like(self._counts)))
-                self._row[request_id] = row
-        return np.fromiter((self._row[i] for i in ids), dtype=np.int64, count=len(ids))
+        return np.array([self._row[i] for i in ids], dtype=np.int64)

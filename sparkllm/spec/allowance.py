@@ -3,8 +3,8 @@
 Estimates that fade toward an optimistic prior must err now and then, at the running system's cost. Here that cost is
 booked: each step earns a small share of its time, a step with drafts pays what it took longer than one without and is
 paid for the tokens it gained. No step may cost more than the account holds, so speculation loses at most that share,
-plus what is lent at start, whatever the estimates say, as long as predicted times are right. An empty account leads back
-in small steps: a single draft is affordable soon, and where it gains, the next plan may be larger.
+plus what is lent at start, whatever the estimates say, as long as predicted times are right. An empty account leads
+back in small steps: a single draft is affordable soon, and where it gains, the next plan may be larger.
 """
 
 from __future__ import annotations

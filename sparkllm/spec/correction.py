@@ -8,8 +8,8 @@ from sparkllm.spec.arrays import Floats
 
 __all__ = ["Correction"]
 
-_SHARED_RIDGE = 1.0  # measurements that the belief in "this machine is as fast as at start" is worth
-_OWN_RIDGE = 20.0  # and in "the terms still relate as they did"
+_SHARED_RIDGE = 0.5  # measurements that the belief in "this machine is as fast as at start" is worth
+_OWN_RIDGE = 4.0  # and in "the terms still relate as they did"
 
 
 class Correction:
@@ -33,7 +33,7 @@ class Correction:
         terms: int,
         lowest: float = 0.5,
         highest: float = 2.0,
-        fade: float = 0.99,
+        fade: float = 0.995,
         usual: float = 0.05,
         outlier: float = 3.0,
         patience: int = 20,

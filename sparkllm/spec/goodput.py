@@ -1,4 +1,4 @@
-"""The draft lengths of the highest goodput: expected tokens of a step by its time (SmartSpec, arXiv 2406.14066, section 4).
+"""Draft lengths of the highest goodput: expected tokens of a step by its time (SmartSpec, arXiv 2406.14066, section 4).
 
 A request with conditional acceptance a and k drafts yields (1 - a^(k+1)) / (1 - a) tokens: its own one, and a^j for its
 j-th draft. A drafter with a match only now and then yields its match rate of that.
@@ -65,11 +65,12 @@ class Gains:
         self._n = n = len(acceptance)
         most = int(caps.max(initial=0))
         gains = match * np.cumprod(np.broadcast_to(acceptance, (most, n)), axis=0)
-        exists = np.arange(1, most + 1)[:, None] <= caps
         # First drafts stand before second ones, so that a stable sort keeps the order within a request.
-        order = np.argsort(-gains[exists], kind="stable")
-        level, request = np.nonzero(exists)
-        self._gain, self._level, self._request = gains[exists][order], level[order] + 1, request[order]
+        drafts = np.flatnonzero(np.arange(1, most + 1)[:, None] <= caps)
+        gain = gains.ravel()[drafts]
+        order = np.argsort(-gain, kind="stable")
+        level, self._request = np.divmod(drafts[order], max(1, n))
+        self._gain, self._level = gain[order], level + 1
 
     def __len__(self) -> int:
         return len(self._gain)

@@ -10,8 +10,8 @@ import numpy as np
 
 from sparkllm.spec.acceptance import Acceptance
 from sparkllm.spec.allowance import Allowance
-from sparkllm.spec.arrays import Floats, Ints
-from sparkllm.spec.goodput import Gains
+from sparkllm.spec.arrays import Ints
+from sparkllm.spec.planner import DraftsAtHand, Planner
 from sparkllm.spec.step_time import Step, StepTime
 from sparkllm.spec.totals import Totals
 
@@ -41,7 +41,7 @@ class PlannedStep(Step):
 class DraftPolicy:
     """Chooses the draft lengths of the highest goodput, step by step.
 
-    `choose` before a step, `observe` after it with the `step` that `choose` left behind; several steps may be under way.
+    `choose` before a step, `observe` after it with the `step` that `choose` left behind; several may be under way.
 
     Args:
         most: longest draft, K.
@@ -63,6 +63,7 @@ class DraftPolicy:
         self.most, self.next_length = most, most
         self.step_time, self.matching = step_time, drafter != "model"
         self.acceptance, self.allowance = acceptance or Acceptance(), allowance or Allowance()
+        self._planner = Planner(most, step_time, self.allowance)
         self.step = PlannedStep(0)
         self.totals = Totals()
 
@@ -78,7 +79,10 @@ class DraftPolicy:
         caps = np.minimum(np.where(offered < 0, self.next_length, offered), self.most)
         self._learn_matches(ids, offered)
         step = Step(len(ids), 0, int(contexts.sum()), prefill_tokens)
-        lengths = self._lengths(step, ids, offered, caps)
+        known = self.acceptance.estimates(ids)
+        matches = known.match_rate if self.matching else np.ones(len(ids))
+        drafts = DraftsAtHand(caps, np.where(offered < 0, matches, 1.0), self.next_length)
+        lengths, self.next_length = self._planner.plan(step, known._replace(match_rate=matches), drafts)
         step = replace(step, draft_tokens=int(lengths.sum()), draft_length=self.next_length)
         blind = frozenset(i for i, offers, k in zip(ids, offered, lengths, strict=True) if offers < 0 and k)
         self.step = self._planned(step, blind if self.matching else frozenset())
@@ -113,42 +117,6 @@ class DraftPolicy:
         """What has happened since the start, and the fleet's estimates now; see `Totals.summary`."""
         now = {"estimated_acceptance": self.acceptance.mean, "allowance_seconds": self.allowance.balance or 0.0}
         return self.totals.summary() | now | ({"match_rate": self.acceptance.match_rate} if self.matching else {})
-
-    def _lengths(self, step: Step, ids: Sequence[str], offered: Ints, caps: Ints) -> Ints:
-        """This step's plan with its probes; sets `next_length`."""
-        estimates, evidence = self.acceptance.estimates(ids), self.acceptance.evidence(ids)
-        matches = self.acceptance.match_rates(ids) if self.matching else np.ones(len(ids))
-        draft = self.step_time.draft(step.batch, self.most)
-        alone = self.step_time.verify(replace(step, prefill_tokens=0), self.most * step.batch)
-        plain = float(alone[0] + draft[0])
-        limit = self.allowance.limit(plain)
-        ahead = Gains(estimates, np.full_like(caps, self.most), matches)
-
-        gains = Gains(estimates, caps, np.where(offered < 0, matches, 1.0))
-        verify, spent = self.step_time.verify(step, len(gains)), float(draft[self.next_length])
-        # A step with prefill is long for other reasons: a token there is worth what it saves in a step without.
-        price = ahead.best_length(alone, draft)[1] if step.prefill_tokens else None
-        plan = gains.plan(verify, spent, limit, price)
-        idle = np.flatnonzero((plan.lengths == 0) & (caps > 0))
-        further = verify[plan.drafts :] - verify[plan.drafts]
-        costs = float(verify[plan.drafts] - verify[0])
-        token = plain / step.batch
-        asked = spent - float(draft[0])
-        probes = self.allowance.probes(evidence[idle], further, limit - costs, token, asked)
-        plan.lengths[idle[probes]] += 1
-
-        # What this step spends beyond what it should earn is not there for the next one.
-        left = limit - max(0.0, costs - (plan.tokens - step.batch) * token) - float(further[len(probes)])
-        self.next_length = self._next_length(ahead, alone, draft, left, bool(self.allowance.thin(evidence).any()))
-        return plan.lengths
-
-    def _next_length(self, gains: Gains, verify: Floats, draft: Floats, left: float, thin: bool) -> int:
-        """What the drafter is asked for at the end of this step, to be verified in one like it."""
-        if draft[-1] <= draft[0]:  # asking costs nothing, and shows which requests have a match
-            return self.most
-        length, _ = gains.best_length(verify, draft, left)
-        cost = float(draft[1] - draft[0] + verify[1] - verify[0])
-        return 1 if not length and thin and cost <= left else length
 
     def _learn_matches(self, ids: Sequence[str], offered: Ints) -> None:
         known = offered >= 0

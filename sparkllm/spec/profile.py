@@ -1,7 +1,8 @@
 """What was measured at engine start: the target's step time by batched tokens and context, the draft's by batch and k.
 
-On an accelerator a step's time is flat in its batched tokens until the arithmetic takes longer than reading the weights,
-and rises from there; SmartSpec's straight line (arXiv 2406.14066, section 4.2) becomes a monotone piecewise-linear curve.
+On an accelerator a step's time is flat in its batched tokens until the arithmetic takes longer than reading the
+weights, and rises from there; SmartSpec's straight line (arXiv 2406.14066, section 4.2) becomes a monotone
+piecewise-linear curve.
 """
 
 from __future__ import annotations

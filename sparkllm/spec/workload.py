@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from sparkllm.spec.arrays import Floats, Ints
+from sparkllm.spec.goodput import expected_tokens
 from sparkllm.spec.policy import Decode, Drafter
 from sparkllm.spec.step_time import Step, StepTime
 
@@ -28,7 +29,7 @@ class Chooser(Protocol):
 
 @dataclass
 class Request:
-    """A request while it decodes: its context and the tokens that it still needs, its true acceptance and match rate."""
+    """A request while it decodes: its context, the tokens that it still needs, its true acceptance and match rate."""
 
     name: str
     context: int
@@ -38,7 +39,13 @@ class Request:
 
 
 class Workload(Protocol):
-    """What is there to decode."""
+    """What is there to decode.
+
+    Attributes:
+        requests: those that decode or will, by name, as they are now.
+    """
+
+    requests: dict[str, Request]
 
     def admit(self) -> tuple[list[Request], int]:
         """The requests of the next step, none at the end, and the prompt tokens computed beside them."""
@@ -54,6 +61,7 @@ class Queue:
     """
 
     def __init__(self, requests: Sequence[Request], most: int) -> None:
+        self.requests = {r.name: r for r in requests}
         self._waiting, self._running, self._most = [*requests][::-1], list[Request](), most
 
     def admit(self) -> tuple[list[Request], int]:
@@ -74,10 +82,17 @@ class Queue:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run took: steps, tokens, seconds, and the mean draft length of a request and step."""
+    """What a run took.
+
+    Attributes:
+        steps, tokens, seconds: sums.
+        expected: tokens to expect of the lengths chosen: without luck, and with those behind a request's end.
+        mean_length: mean draft length of a request and step.
+    """
 
     steps: int
     tokens: int
+    expected: float
     seconds: float
     mean_length: float
 
@@ -91,7 +106,7 @@ def run(work: Workload, chooser: Chooser, truth: StepTime, drafter: Drafter, see
     """Decode all of `work`; a step takes the time of `truth`, times exp(normal(0, `noise`))."""
     rng = np.random.default_rng(seed)
     steps = tokens = drafted = decodes = 0
-    total = 0.0
+    total = expected = 0.0
     while (admitted := work.admit())[0]:
         requests, prefill = admitted
         exists = np.array([drafter == "model" or rng.random() < r.match for r in requests])
@@ -108,8 +123,9 @@ def run(work: Workload, chooser: Chooser, truth: StepTime, drafter: Drafter, see
             tokens += min(request.left, got + 1)
             if work.emit(request, got + 1):
                 chooser.forget(request.name)
+        expected += float(expected_tokens(np.array([r.acceptance for r in requests]), k).sum())
         steps, total, drafted, decodes = steps + 1, total + seconds, drafted + int(k.sum()), decodes + len(requests)
-    return Outcome(steps, tokens, total, drafted / max(1, decodes))
+    return Outcome(steps, tokens, expected, total, drafted / max(1, decodes))
 
 
 def _run_lengths(rng: np.random.Generator, requests: Sequence[Request]) -> Ints:
