@@ -107,10 +107,9 @@ class Acceptance:
 
     def _add(self, ids: Sequence[str], first: int, one: Floats, two: Floats) -> None:
         pair = slice(first, first + 2)
-        known = np.array([i in self._row for i in ids], dtype=bool)
-        rows = self._rows([i for i in ids if i in self._row])
-        self._counts[rows, pair] *= self._request_fade
-        self._counts[rows, pair] += np.column_stack((one, two))[known]
+        rows = np.array([self._row.get(i, -1) for i in ids], dtype=np.int64)
+        counts = self._counts[rows, pair] * self._request_fade + np.column_stack((one, two))
+        self._counts[rows[rows >= 0], pair] = counts[rows >= 0]
         fleet = self._fleet[pair] * self._fleet_fade + (one.sum(), two.sum())
         self._fleet[pair] = fleet * min(1.0, self._most_trials / max(fleet.sum(), 1.0))
 

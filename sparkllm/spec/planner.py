@@ -53,7 +53,8 @@ class Planner:
             # The step is long for other reasons: a token is worth what it saves in a step of decodes alone.
             price = ahead.best_length(alone, draft)[1]
         gains = Gains(known.acceptance, drafts.caps, drafts.exists)
-        verify, asked = self._step_time.verify(step, len(gains)), float(draft[drafts.asked])
+        verify = self._step_time.verify(step, len(gains)) if step.prefill_tokens else alone
+        asked = float(draft[drafts.asked])
         plan = gains.plan(verify, asked, limit, price)
         probes = self._probes(plan, verify, drafts.caps, known.trials, limit, token, asked - float(draft[0]))
         if not free:

@@ -23,18 +23,14 @@ Drafter = Literal["ngram", "suffix", "model"]
 
 @dataclass(frozen=True)
 class PlannedStep(Step):
-    """A step as it was chosen; `dataclasses.replace` it where the scheduler did otherwise.
+    """A step as it was chosen; `dataclasses.replace` its counts where the scheduler did otherwise.
 
     Attributes:
-        plain: predicted seconds of the same step without drafts.
         predicted: predicted seconds.
-        token: seconds that a token takes without drafts.
         blind: requests whose drafts were asked for without knowing whether they exist.
     """
 
-    plain: float = 0.0
     predicted: float = 0.0
-    token: float = 0.0
     blind: frozenset[str] = field(default=frozenset(), repr=False)
 
 
@@ -70,22 +66,20 @@ class DraftPolicy:
     def choose(self, decodes: Sequence[Decode], prefill_tokens: int = 0) -> dict[str, int]:
         """Draft tokens to verify of each request that decodes in the next step; also sets `next_length` and `step`."""
         if not decodes:
-            self.step = PlannedStep(0, prefill_tokens=prefill_tokens)
-            seconds = self.step_time.seconds(self.step)
-            self.step = replace(self.step, plain=seconds, predicted=seconds)
+            self.step = self._planned(Step(0, prefill_tokens=prefill_tokens))
             return {}
         ids = [request_id for request_id, _, _ in decodes]
-        contexts, offered = np.array([[context, offers] for _, context, offers in decodes], dtype=np.int64).T
+        offered = np.array([offers for _, _, offers in decodes], dtype=np.int64)
         caps = np.minimum(np.where(offered < 0, self.next_length, offered), self.most)
         self._learn_matches(ids, offered)
-        step = Step(len(ids), 0, int(contexts.sum()), prefill_tokens)
+        step = Step(len(ids), 0, sum(context for _, context, _ in decodes), prefill_tokens)
         known = self.acceptance.estimates(ids)
         matches = known.match_rate if self.matching else np.ones(len(ids))
         drafts = DraftsAtHand(caps, np.where(offered < 0, matches, 1.0), self.next_length)
         lengths, self.next_length = self._planner.plan(step, known._replace(match_rate=matches), drafts)
         step = replace(step, draft_tokens=int(lengths.sum()), draft_length=self.next_length)
-        blind = frozenset(i for i, offers, k in zip(ids, offered, lengths, strict=True) if offers < 0 and k)
-        self.step = self._planned(step, blind if self.matching else frozenset())
+        blind = np.flatnonzero((offered < 0) & (lengths > 0)) if self.matching else ()
+        self.step = self._planned(step, frozenset(ids[i] for i in blind))
         return dict(zip(ids, lengths.tolist(), strict=True))
 
     def observe(
@@ -105,7 +99,7 @@ class DraftPolicy:
             self.acceptance.offer([ids[i] for i in blind], drafted[blind] > 0)
         if ids:
             self.acceptance.observe(ids, drafted, accepted)
-            self.allowance.settle(step.plain, step.predicted, float(accepted.sum()), step.token)
+            self._settle(step, int(accepted.sum()))
         self.step_time.observe(step, seconds)
         self.totals.add(len(ids), drafted, accepted, seconds, step.predicted)
 
@@ -121,11 +115,13 @@ class DraftPolicy:
     def _learn_matches(self, ids: Sequence[str], offered: Ints) -> None:
         known = offered >= 0
         if self.matching and self.next_length and known.any():
-            self.acceptance.offer([i for i, k in zip(ids, known, strict=True) if k], offered[known] > 0)
+            self.acceptance.offer([ids[i] for i in np.flatnonzero(known)], offered[known] > 0)
 
-    def _planned(self, step: Step, blind: frozenset[str]) -> PlannedStep:
-        """The step with its predicted times."""
-        bare = replace(step, draft_tokens=0, draft_length=0)
-        alone = self.step_time.seconds(replace(bare, prefill_tokens=0))
-        plain, predicted = self.step_time.seconds(bare), self.step_time.seconds(step)
-        return PlannedStep(**vars(step), plain=plain, predicted=predicted, token=alone / step.batch, blind=blind)
+    def _planned(self, step: Step, blind: frozenset[str] = frozenset()) -> PlannedStep:
+        return PlannedStep(**vars(step), predicted=self.step_time.seconds(step), blind=blind)
+
+    def _settle(self, step: Step, accepted: int) -> None:
+        """Book what the step's drafts cost and gained, by predicted times: a busy machine is not their fault."""
+        plain = replace(step, draft_tokens=0, draft_length=0)
+        token = self.step_time.seconds(replace(plain, prefill_tokens=0)) / max(1, step.batch)
+        self.allowance.settle(self.step_time.seconds(plain), self.step_time.seconds(step), accepted, token)

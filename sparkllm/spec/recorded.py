@@ -42,7 +42,8 @@ class Recorded:
         line, acceptance = self._lines[at], float(self._acceptance[at])
         context = line.context_tokens // line.batch
         requests = [Request(f"slot-{i}", context, _ENDLESS, acceptance, line.match_rate) for i in range(line.batch)]
-        self.requests = {r.name: r for r in requests}
+        self.requests.clear()  # the same object: an oracle holds it
+        self.requests.update((r.name, r) for r in requests)
         prefill, self._read = int(self._prompts[at + 1] - self._prompts[self._read]), at + 1
         return requests, prefill
 

@@ -50,6 +50,11 @@ class TraceLine:
     match_rate: float
     allowance: float
 
+    @property
+    def mean_length(self) -> float:
+        """Mean draft length of a request."""
+        return self.drafted / max(1, self.batch)
+
     @classmethod
     def of(
         cls, policy: DraftPolicy, step: PlannedStep, verified: Sequence[tuple[str, int, int]], seconds: float
@@ -99,7 +104,7 @@ def read_trace(path: Path) -> tuple[TraceHeader, list[TraceLine]]:
     lines = _records(path)
     try:
         header = next(lines)
-        profile = Profile(*([tuple(p) for p in header["profile"][name]] for name in ("target", "draft")))
+        profile = Profile(*(tuple(map(tuple, header["profile"][name])) for name in ("target", "draft")))
         head = TraceHeader(header["most"], header["drafter"], profile)
     except (StopIteration, KeyError) as error:
         raise ValueError(f"expected a trace whose first line has the profile; found none in {path}") from error

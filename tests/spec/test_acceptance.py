@@ -47,11 +47,14 @@ def test_a_draft_accepted_to_its_end_has_no_rejection() -> None:
 @pytest.mark.parametrize(("before", "after"), [(0.9, 0.2), (0.2, 0.9)])
 @pytest.mark.parametrize("batch", [1, 32])
 def test_a_jump_is_followed_within_some_tens_of_steps(before: float, after: float, batch: int) -> None:
-    known = Acceptance()
-    verify(known, ids(batch), before, 4, 300)
-    assert known.mean == pytest.approx(before, abs=0.1)
-    verify(known, ids(batch), after, 4, 80, seed=1)
-    assert known.mean == pytest.approx(after, abs=0.15)
+    means = []
+    for seed in range(8):
+        known = Acceptance()
+        verify(known, ids(batch), before, 4, 200, seed)
+        assert known.mean == pytest.approx(before, abs=0.15)
+        verify(known, ids(batch), after, 4, 80, seed + 100)
+        means.append(known.mean)
+    assert np.mean(means) == pytest.approx(after, abs=0.12)
 
 
 def test_a_new_request_takes_the_fleets_mean() -> None:

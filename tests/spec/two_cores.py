@@ -17,9 +17,9 @@ MEASURED = {
     16: {0: 65, 1: 92, 2: 123, 4: 180, 8: 300},
     64: {0: 157, 1: 281, 2: 403, 4: 643, 8: 1116},
 }
-TARGET = [(batch * (k + 1), 0, ms / 1000) for batch, row in MEASURED.items() for k, ms in row.items()]
+TARGET = tuple((batch * (k + 1), 0, ms / 1000) for batch, row in MEASURED.items() for k, ms in row.items())
 # A draft model's forward passes, one even where nothing is asked of it: it keeps its KV cache in step.
-DRAFT = [(batch, k, 0.0007 * max(1, k) * (1 + batch / 64)) for batch in (1, 64) for k in (0, 1, 8)]
+DRAFT = tuple((batch, k, 0.0007 * max(1, k) * (1 + batch / 64)) for batch in (1, 64) for k in (0, 1, 8))
 
 
 def profile(drafter: Drafter) -> Profile:
