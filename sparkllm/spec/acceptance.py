@@ -1,7 +1,7 @@
 """How likely the target accepts the next draft token, for each request and for the whole fleet of them.
 
 The conditional acceptance a is position-free: the probability that a draft token is accepted, given that all before it
-were (SmartSpec, arXiv 2406.14066, section 4). A verified draft of d tokens of which m are accepted is m trials that
+were (SmartSpec, arXiv 2406.14066). A verified draft of d tokens of which m are accepted is m trials that
 went well and, if m < d, one that did not; the tokens behind the first rejection are no trials. Hence
 
     a = accepted / (accepted + first rejections)

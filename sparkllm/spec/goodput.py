@@ -1,4 +1,4 @@
-"""Draft lengths of the highest goodput: expected tokens of a step by its time (SmartSpec, arXiv 2406.14066, section 4).
+"""Draft lengths of the highest goodput: expected tokens of a step by its time (SmartSpec, arXiv 2406.14066).
 
 A request with conditional acceptance a and k drafts yields (1 - a^(k+1)) / (1 - a) tokens: its own one, and a^j for its
 j-th draft. A drafter with a match only now and then yields its match rate of that.

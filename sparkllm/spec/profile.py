@@ -1,7 +1,7 @@
 """What was measured at engine start: the target's step time by batched tokens and context, the draft's by batch and k.
 
 On an accelerator a step's time is flat in its batched tokens until the arithmetic takes longer than reading the
-weights, and rises from there; SmartSpec's straight line (arXiv 2406.14066, section 4.2) becomes a monotone
+weights, and rises from there; SmartSpec's straight line (arXiv 2406.14066) becomes a monotone
 piecewise-linear curve.
 """
 
@@ -25,7 +25,8 @@ class Profile:
 
     Attributes:
         target: (batched tokens, context tokens of the whole batch, seconds) of steps without drafting. Some batched
-            tokens should be measured at two contexts: without that the cost of context is taken as 0.
+            tokens should be measured at two contexts: without that the cost of context is taken as 0. They should reach
+            the most requests times K + 1: behind the last point, time is taken to grow in proportion to the tokens.
         draft: (requests, draft length, seconds) of the drafter alone; length 0 is what it costs when nothing is asked,
             and a length that was not measured takes the nearest shorter or longer one's. Empty for drafters that cost
             about nothing.
@@ -36,9 +37,13 @@ class Profile:
 
 
 class Curve:
-    """A monotone piecewise-linear function through points; flat before the first, straight on behind the last."""
+    """A monotone piecewise-linear function through points; flat before the first, straight on behind the last.
 
-    def __init__(self, points: Iterable[tuple[float, float]]) -> None:
+    With `proportional`, it grows at least in proportion behind the last point: flat as the points may be, nobody has
+    measured that it stays so.
+    """
+
+    def __init__(self, points: Iterable[tuple[float, float]], proportional: bool = False) -> None:
         groups = defaultdict(list)
         for x, y in points:
             groups[x].append(y)
@@ -49,6 +54,8 @@ class Curve:
         rise, run = np.diff(self._y), np.diff(self._x)
         # Noise may flatten the last piece; the whole curve's mean slope is the least that is plausible behind it.
         self._slope = max(rise[-1] / run[-1], rise.sum() / run.sum()) if len(rise) else 0.0
+        if proportional:
+            self._slope = max(self._slope, self._y[-1] / self._x[-1])
 
     @property
     def first(self) -> float:

@@ -1,4 +1,4 @@
-"""The predicted time of an engine step (SmartSpec, arXiv 2406.14066, section 4.2):
+"""The predicted time of an engine step (SmartSpec, arXiv 2406.14066):
 
     seconds = curve(batched tokens) + c_context * context tokens + draft(requests, draft length)
 
@@ -53,7 +53,8 @@ class StepTime:
 
     def __init__(self, profile: Profile, correction: Correction | None = None) -> None:
         self._per_context = context_slope(profile.target)
-        self._curve = Curve((n, s - self._per_context * context) for n, context, s in profile.target)
+        points = ((n, s - self._per_context * context) for n, context, s in profile.target)
+        self._curve = Curve(points, proportional=True)
         self._profile = profile
         self._drafts: dict[tuple[int, int], Floats] = {}
         self._correction = correction or Correction(5)
@@ -62,11 +63,6 @@ class StepTime:
     def factors(self) -> Floats:
         """Corrections of base, batched tokens, context, draft and prefill, (5,); 1 is the profile."""
         return self._correction.factors
-
-    @property
-    def drafts_are_free(self) -> bool:
-        """No time of the drafter was measured."""
-        return not self._profile.draft
 
     def seconds(self, step: Step) -> float:
         """Predicted time of a step."""

@@ -59,6 +59,18 @@ def test_speculation_that_never_pays_costs_at_most_a_hundredth(drafter: Drafter)
         assert policy.summary()["steps_without_drafts"] < 600  # it still looks now and then
 
 
+@pytest.mark.parametrize("share", [0.5, 2.0])
+@pytest.mark.parametrize(("batch", "acceptance"), [(16, 0.3), (16, 0.8), (64, 0.5)])
+def test_a_profile_wrong_by_half_costs_little(batch: int, acceptance: float, share: float) -> None:
+    truth = profile("model")
+    least = truth.target[0][2]
+    wrong = Profile([(n, c, least + share * (seconds - least)) for n, c, seconds in truth.target], truth.draft)
+    policy, work = DraftPolicy(8, StepTime(wrong), "model"), Steady(batch, acceptance, 200)
+    decode(policy, work, "model")
+    steady = decode(policy, work.go_on(400), "model", seed=1)
+    assert steady >= 0.94 * max(goodputs(batch, acceptance, "model"))
+
+
 @pytest.mark.parametrize("drafter", DRAFTERS)
 def test_a_batch_at_zero_comes_back(drafter: Drafter) -> None:
     policy, work = a_policy(drafter), Steady(64, 0.2, 500)

@@ -23,11 +23,16 @@ def test_the_measured_steps_of_two_cores_are_met() -> None:
             assert time.seconds(Step(batch, batch * k)) == pytest.approx(ms / 1000, rel=0.05)
 
 
-def test_flat_then_rising_and_straight_on_behind_the_last_point() -> None:
+def test_flat_then_rising() -> None:
     time = StepTime(Profile(FLAT))
     assert time.seconds(Step(1)) == pytest.approx(time.seconds(Step(64)))
     assert time.seconds(Step(256)) == pytest.approx(0.0392)
-    assert time.seconds(Step(2048)) == pytest.approx(0.02 + 0.0001 * (2048 - 64))
+
+
+def test_tokens_that_nobody_measured_are_not_free() -> None:
+    time = StepTime(Profile([(1, 0, 0.02), (64, 0, 0.02)]))
+    assert time.seconds(Step(64)) == 0.02
+    assert time.seconds(Step(128)) == pytest.approx(0.04)
 
 
 def test_noise_cannot_make_the_curve_fall() -> None:
