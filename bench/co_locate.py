@@ -36,6 +36,7 @@ from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import Encoded, encode
 from sparkllm.optimizer.order_fields import order_fields
 from sparkllm.optimizer.order_rows import order_rows
+from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.udf.prefix_counts import PrefixCounter
 from sparkllm.udf.prompt import render, static_text
 from sparkllm.udf.tokens import ChatTokenizer, token_array
@@ -127,7 +128,7 @@ class Counter:
 
     def best_order(self, table: pd.DataFrame) -> tuple[int, ...]:
         """The field order by exact joint counts of all rows."""
-        return order_fields(self._distinct(table))
+        return order_fields(Cells.of_encoded(self._distinct(table)))
 
     def count(self, parts: list[pd.DataFrame], fields: tuple[int, ...]) -> dict[str, Any]:
         """Requests, hits of the data's tokens in %, largest task over the mean, in prompt tokens."""

@@ -37,6 +37,7 @@ from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import Encoded, encode
 from sparkllm.optimizer.order_fields import order_fields
 from sparkllm.optimizer.order_rows import order_rows
+from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.udf.prompt import render
 from sparkllm.udf.token_pieces import TokenPieces
 from sparkllm.udf.tokens import ChatTokenizer, token_array
@@ -91,7 +92,7 @@ def load(path: Path, prompt: str) -> tuple[Encoded, LLMCall]:
     read = csv.read_csv(path, parse_options=multiline, convert_options=text)
     table = encode([column.combine_chunks() for column in read.columns], len(read))
     distinct = table.take(dedup(table.codes)[0])
-    fields = order_fields(distinct)
+    fields = order_fields(Cells.of_encoded(distinct))
     sent = distinct.take(order_rows(distinct.codes, fields))
     # The columns as the field order has them, so that the order is 0, 1, 2, ...
     columns = [[sent.values[c][code] or None for code in sent.codes[:, c]] for c in fields]

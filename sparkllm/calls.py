@@ -14,7 +14,10 @@ from typing import Any
 from sparkllm.answer_schema import ddl, words
 from sparkllm.errors import CallError
 
-__all__ = ["LLMCall", "tasks"]
+__all__ = ["ORDERS", "PER_ROW", "LLMCall", "tasks"]
+
+PER_ROW = "rows+fields"
+ORDERS = ("fixed", "auto", PER_ROW)
 
 
 @functools.cache
@@ -35,6 +38,7 @@ class LLMCall:
         labels: the only answers allowed; empty for free text.
         model: path or id; None takes the session's.
         schema: the columns of a typed answer, as Spark's JSON of a STRUCT; None for plain text.
+        order: one of `ORDERS`, see `LLMConfig.order`; None takes the session's.
         data_first: the data stands before the instruction; decided for all rows of a query, not part of the JSON.
         follows: another call of the query has asked about the same fields of the same rows.
     """
@@ -45,12 +49,17 @@ class LLMCall:
     labels: tuple[str, ...] = ()
     model: str | None = None
     schema: str | None = None
+    order: str | None = None
     data_first: bool = False
     follows: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> LLMCall:
-        """Read what LLMSpec.scala wrote: {"task", "prompt", "fields", "labels", "model", "schema", "data_first"}."""
+        """Read what LLMSpec.scala wrote.
+
+        Raises:
+            CallError: neither a task nor a prompt, or both.
+        """
         raw = json.loads(text)
         call = cls(
             task=raw.get("task"),
@@ -59,6 +68,7 @@ class LLMCall:
             labels=tuple(raw.get("labels") or ()),
             model=raw.get("model"),
             schema=raw.get("schema"),
+            order=raw.get("order"),
             follows=bool((raw.get("data_first") or {}).get("follows")),
         )
         if (call.task is None) == (call.prompt is None):
@@ -70,6 +80,7 @@ class LLMCall:
         named = [f"labels => array({', '.join(map(_quote, self.labels))})"] if self.labels else []
         named += [f"model => {_quote(self.model)}"] if self.model else []
         named += [f"schema => {_quote(ddl(self.schema))}"] if self.schema else []
+        named += [f"order => {_quote(self.order)}"] if self.order else []
         return f"llm({', '.join([_quote(self.task or self.prompt or ''), *self.fields, *named])})"
 
     @property

@@ -14,12 +14,15 @@ from sparkllm.config import LLMConfig
 from sparkllm.model_tokenizer import RoughTokenizer, model_tokenizer
 from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import NULL, Encoded, encode
-from sparkllm.optimizer.order_fields import order_fields
-from sparkllm.optimizer.order_rows import order_rows
+from sparkllm.optimizer.ordering import upper_bounds
+from sparkllm.optimizer.ordering.solve import shared_cells
 from sparkllm.report_html import report_html
 from sparkllm.udf.prefix_counts import PrefixCounter
-from sparkllm.udf.prompt import Template, render, static_text
-from sparkllm.udf.tokens import token_array
+from sparkllm.udf.prompt import static_text
+from sparkllm.udf.prompt_order import PromptOrder
+from sparkllm.udf.task import Task
+from sparkllm.udf.token_pieces import TokenPieces
+from sparkllm.udf.tokens import PromptTokenizer
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
@@ -37,10 +40,12 @@ class Sampled:
     Attributes:
         rows: rows of the sample.
         whole: they are all rows of the call.
-        field_order: the fields as they will stand in the prompts.
+        field_order: the fields as they will stand in the prompts; () where each row has its own order.
         calls: prompts sent for them by one task.
         prompt_tokens: tokens of those prompts.
         hits, data_hits: shares of the prompts' tokens, and of the data's, that a cold cache of any size serves: 0..1.
+        shared: share of the data's tokens in cells that the prompt sent before has in the same place, 0..1.
+        most_shared: what no order of rows and fields can exceed.
         tokens_by: what counted the tokens.
     """
 
@@ -51,6 +56,8 @@ class Sampled:
     prompt_tokens: int
     hits: float
     data_hits: float
+    shared: float
+    most_shared: float
     tokens_by: str
 
 
@@ -134,33 +141,35 @@ def _sample(call: LLMCall, model: str, read: list[Row], config: LLMConfig, rows:
     encoded = encode([pa.array([row[i] for row in found], pa.string()) for i in range(len(call.fields))], len(found))
     asked = encoded.take(np.flatnonzero((encoded.codes != NULL).any(axis=1)))
     once = config.optimizer_dedup and config.temperature == 0
-    distinct = asked.take(dedup(asked.codes)[0]) if once else asked
-    fields = _field_order(call, asked, config)
-    if config.optimizer_order_rows:
-        distinct = distinct.take(order_rows(distinct.codes, fields))
     own = model_tokenizer(model, config.chat_template)
-    tokenizer = own or RoughTokenizer()
-    ids = tokenizer.encode(render(call, distinct, fields))
-    counts = PrefixCounter(tokenizer.opening(static_text(call)), config.block_size or _BLOCK).add(token_array(ids))
-    tokens, static, hits = sum(map(len, ids)), int(counts.static.sum()), counts.predicted
+    tokenizer: PromptTokenizer = own or RoughTokenizer()
+    pieces = TokenPieces(tokenizer, call, asked.take(dedup(asked.codes)[0]) if once else asked)
+    order = _order(call, tokenizer, asked, config)
+    sent, fields = order.of(pieces)
+    ids = pieces.prompts(sent, fields)
+    counts = PrefixCounter(tokenizer.opening(static_text(call)), config.block_size or _BLOCK).add(ids.to_arrow())
+    tokens, static, hits = int(ids.lengths.sum()), int(counts.static.sum()), counts.predicted
+    bounds = upper_bounds(pieces.cells, pairs=False)
     return Sampled(
         rows=len(found),
         whole=len(read) <= rows,
-        field_order=tuple(call.fields[i] for i in dict.fromkeys((*Template.of(call).first_fields, *fields))),
+        field_order=() if order.per_row else tuple(call.fields[int(i)] for i in order.written.split(",") if i),
         calls=len(ids),
         prompt_tokens=tokens,
         hits=int(hits.sum()) / max(1, tokens),
         data_hits=int((hits - counts.static).clip(0).sum()) / max(1, tokens - static),
+        shared=shared_cells(pieces.cells, sent, fields) / max(1, bounds.total),
+        most_shared=bounds.hit_rate,
         tokens_by="the model's tokenizer" if own else "four bytes each, the model's tokenizer is not on this machine",
     )
 
 
-def _field_order(call: LLMCall, asked: Encoded, config: LLMConfig) -> tuple[int, ...]:
-    columns = tuple(range(len(call.fields)))
-    if not config.optimizer_order_fields or len(columns) < 2:
-        return columns
-    sample = asked.take(np.arange(min(len(asked.codes), _ORDER_ROWS)))
-    return order_fields(sample.take(dedup(sample.codes)[0]), Template.of(call).first_fields)
+def _order(call: LLMCall, tokenizer: PromptTokenizer, asked: Encoded, config: LLMConfig) -> PromptOrder:
+    def sample() -> TokenPieces:
+        first = asked.take(np.arange(min(len(asked.codes), _ORDER_ROWS)))
+        return TokenPieces(tokenizer, call, first.take(dedup(first.codes)[0]))
+
+    return PromptOrder(Task(call, config, application=""), lambda _, proposal: proposal, sample)
 
 
 def _unsampled(call: CallEstimate) -> list[tuple[str, str]]:
@@ -169,7 +178,9 @@ def _unsampled(call: CallEstimate) -> list[tuple[str, str]]:
 
 
 def _sampled(call: CallEstimate, found: Sampled) -> list[tuple[str, str]]:
-    lines = [("  field order", ", ".join(found.field_order))] if len(found.field_order) > 1 else []
+    lines = []
+    if len(call.call.fields) > 1:
+        lines = [("  field order", ", ".join(found.field_order) or "one for each row")]
     of = ("" if found.whole else " of them") + ("; fewer where the LIMIT is met earlier" if call.stops else "")
     apart = "" if call.together or found.calls == found.rows else "; equal prompts of different tasks are asked again"
     return [
@@ -179,5 +190,9 @@ def _sampled(call: CallEstimate, found: Sampled) -> list[tuple[str, str]]:
         ("  prompt tokens", f"about {found.prompt_tokens:,} ({found.tokens_by})"),
         ("  prefix hits, data", f"about {100 * found.data_hits:.1f} % (from a cold cache)"),
         ("  prefix hits, prompt", f"about {100 * found.hits:.1f} % (from a cold cache)"),
+        (
+            "  whole fields shared",
+            f"{100 * found.shared:.1f} %, at most {100 * found.most_shared:.1f} % in any order",
+        ),
         ("  by statistics alone", call.expected),
     ]

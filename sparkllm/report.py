@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from sparkllm.calls import LLMCall
+from sparkllm.calls import PER_ROW, LLMCall
 from sparkllm.errors import SparkLLMError
 from sparkllm.report_html import bar_svg, report_html
 
@@ -31,7 +31,7 @@ class CallReport:
     Attributes:
         call: what was asked.
         field_orders: the fields as they stood in the prompts; as a rule one order, at most one for each engine; none
-            where no task ran.
+            where no task ran, () where each row had its own.
         rows: rows that entered LLMEval.
         distinct: distinct prompts among them, as far as one task sees.
         requests: prompts sent to vLLM.
@@ -170,15 +170,19 @@ class QueryReport:
 
 def _call(raw: dict[str, Any]) -> CallReport:
     call = LLMCall.from_json(json.dumps(raw["call"]))
-    orders = tuple(tuple(call.fields[int(i)] for i in order.split(",") if i) for order in raw["field_orders"])
+    orders = tuple(_order(call, order) for order in raw["field_orders"])
     counts = {f.name: int(raw[f.name]) for f in fields(CallReport) if f.name not in ("call", "field_orders")}
     return CallReport(call=call, field_orders=orders, **counts)
+
+
+def _order(call: LLMCall, written: str) -> tuple[str, ...]:
+    return () if written == PER_ROW else tuple(call.fields[int(i)] for i in written.split(",") if i)
 
 
 def _call_lines(call: CallReport) -> list[tuple[str, str]]:
     lines = [("call", str(call.call))]
     if len(call.call.fields) > 1:
-        lines += [("  field order", ", ".join(order)) for order in call.field_orders]
+        lines += [("  field order", ", ".join(order) or "one for each row") for order in call.field_orders]
     lines += [
         ("  rows entering LLMEval", f"{call.rows:,}"),
         ("  distinct prompts", f"{call.distinct:,}"),

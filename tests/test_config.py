@@ -28,6 +28,13 @@ def test_a_value_of_the_wrong_type_says_what_the_setting_means() -> None:
         LLMConfig.from_spark({"spark.sparkllm.maxTokens": "many"})
 
 
+def test_a_choice_that_is_none_names_the_choices() -> None:
+    with pytest.raises(
+        ConfigError, match=r"sparkllm\.order takes one of fixed, auto, rows\+fields, got 'rows'; meaning:"
+    ):
+        LLMConfig.from_options({"order": "rows"})
+
+
 def test_every_setting_has_a_meaning() -> None:
     assert all(f.metadata["doc"] for f in LLMConfig.__dataclass_fields__.values())
 

@@ -146,7 +146,7 @@ def test_a_query_without_calls_says_so(counting: SparkSession) -> None:
 
 def test_the_text_is_a_table_and_the_notebook_view_escapes() -> None:
     call = LLMCall(None, "Is it <b>bold</b>?", ("a", "b"))
-    sampled = Sampled(100, True, ("b", "a"), 60, 1234, 0.5, 0.25, "the model's tokenizer")
+    sampled = Sampled(100, True, ("b", "a"), 60, 1234, 0.5, 0.25, 0.28, 0.31, "the model's tokenizer")
     estimate = QueryEstimate(
         (CallEstimate(call, "demo", "by statistics of all rows", "at most 100", True, False, sampled),)
     )
@@ -160,6 +160,7 @@ def test_the_text_is_a_table_and_the_notebook_view_escapes() -> None:
         "  prompt tokens        about 1,234 (the model's tokenizer)",
         "  prefix hits, data    about 25.0 % (from a cold cache)",
         "  prefix hits, prompt  about 50.0 % (from a cold cache)",
+        "  whole fields shared  28.0 %, at most 31.0 % in any order",
         "  by statistics alone  at most 100",
     ]
     assert "&lt;b&gt;" in estimate._repr_html_()
@@ -188,6 +189,18 @@ def test_rough_tokens_share_prefixes_as_texts_do() -> None:
     assert len(one) == 6
     assert one[:5] == other[:5]
     assert one[5] != other[5]
+
+
+def test_a_field_order_for_each_row_is_told_by_estimate_and_report(shop: SparkSession) -> None:
+    query = "SELECT llm('Is it about the price?', review, product, order => 'rows+fields') FROM reviews WHERE id < 1040"
+    [estimated] = sparkllm.explain(query, shop).calls
+    assert estimated.sampled is not None
+    assert 0 < estimated.sampled.shared <= estimated.sampled.most_shared
+    shop.sql(query).collect()
+    [call] = sparkllm.last_report(shop).calls
+    assert (call.field_orders, estimated.sampled.field_order) == (((),), ())
+    assert call.requests == estimated.sampled.calls
+    assert "  field order            one for each row" in str(sparkllm.last_report(shop))
 
 
 def test_the_report_tells_the_field_order_that_was_used(shop: SparkSession) -> None:

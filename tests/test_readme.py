@@ -48,7 +48,7 @@ def test_every_form_of_the_table_is_understood(spark: SparkSession, form: str) -
 
 
 def test_the_table_has_all_its_forms() -> None:
-    assert len(FORMS) == 9
+    assert len(FORMS) == 10
 
 
 @pytest.mark.parametrize("command", ["make demo", "make test"])

@@ -19,6 +19,7 @@ from sparkllm.backend.cores import usable_cores
 from sparkllm.optimizer.layout import window_rows
 from sparkllm.udf.evaluation import COUNTS, RESULT, TEXTS, Evaluation, Window
 from sparkllm.udf.iterator_udf import iterator_udf
+from sparkllm.udf.prompt_order import prepare
 from sparkllm.udf.reader import Reader, ReaderGone
 from sparkllm.udf.task import Task
 from sparkllm.udf.windows import windows
@@ -55,6 +56,7 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
         return
     task = Task.from_request(first[0][0].as_py(), first[2][0].as_py() if len(first) > 2 else "")
     rows = (batch[1] for batch in chain([first], filled))
+    prepare(task)
     engine = connect(task.config, task.call.model, task.application)
     with engine.hold():  # a source that is slow to give the next window must not let the engine look idle
         most = min(task.config.max_window_rows, _rows_that_stay(task, engine, first[1]))

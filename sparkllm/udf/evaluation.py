@@ -6,7 +6,6 @@ import json
 import sys
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +15,12 @@ from sparkllm.backend.client import EngineClient, Submission
 from sparkllm.backend.engine import Sampling
 from sparkllm.calls import LLMCall
 from sparkllm.errors import RowError
-from sparkllm.optimizer.dedup import dedup
+from sparkllm.optimizer.dedup import dedup, digests
 from sparkllm.optimizer.encode import NULL, Encoded, encode
-from sparkllm.optimizer.order_fields import order_fields
-from sparkllm.optimizer.order_rows import order_rows
 from sparkllm.optimizer.prefix import Sequences
 from sparkllm.udf.prefix_counts import PrefixCounter, PrefixCounts
-from sparkllm.udf.prompt import Template, closing_text, static_text
+from sparkllm.udf.prompt import closing_text, static_text
+from sparkllm.udf.prompt_order import PromptOrder
 from sparkllm.udf.task import Task
 from sparkllm.udf.token_pieces import TokenPieces
 from sparkllm.udf.tokens import ChatTokenizer
@@ -103,41 +101,31 @@ class Evaluation:
         self._most_prompt_tokens = info.max_model_len - (room if choices else 1)
         # A sampled answer is one of many: two rows with the same prompt get one each.
         self._dedup = config.optimizer_dedup and config.temperature == 0
-        self._order = self._agree_on_field_order(_encode(self.sample.slice(0, _SAMPLE_ROWS), self.call))
+        self._order = PromptOrder(self.task, self.engine.agree, lambda: self._pieces(self._distinct_sample()))
         self._said: set[str] = set()
         static, closing = self._tokenizer.opening(static_text(self.call)), closing_text(self.call)
         ends = len(self._tokenizer.closing(closing)) if closing else 0
         self._prefix_counter = PrefixCounter(static, info.block_size, ends)
-
-    def _agree_on_field_order(self, sample: Encoded) -> tuple[int, ...]:
-        """The plan's, or else the first task of the query decides for all: equal rows give equal prompts."""
-        if self.task.field_order:
-            return self.task.field_order
-        columns = tuple(range(len(self.call.fields)))
-        if not self.task.config.optimizer_order_fields or len(columns) < 2:
-            return columns
-        first, _ = dedup(sample.codes)
-        proposal = order_fields(sample.take(first), Template.of(self.call).first_fields)
-        key = f"field-order/{self.task.query}/{self.call}"
-        agreed = self.engine.agree(key, ",".join(map(str, proposal)))
-        return tuple(map(int, agreed.split(",")))
 
     def submit(self, fields: pa.StructArray) -> Window:
         """Plan one window (dedup -> order -> tokenise) and hand it to the engine."""
         table = _encode(fields, self.call)
         asked = np.flatnonzero((table.codes != NULL).any(axis=1)) if self.call.fields else np.arange(len(fields))
         first, inverse = dedup(table.codes[asked]) if self._dedup else (np.arange(len(asked)),) * 2
-        distinct = table.take(asked[first])
-        if self.task.config.optimizer_order_rows:
-            order = order_rows(distinct.codes, self._order)
-        else:
-            order = np.arange(len(first))
         window = self._open(len(fields), asked, first, inverse)
-        prompts = TokenPieces(self._tokenizer, self.call, distinct).prompts(
-            order, np.array(self._order, dtype=np.int16)
-        )
-        self._send(window, order, prompts)
+        distinct = table.take(asked[first])
+        fresh = self._not_known(window, distinct)
+        pieces = self._pieces(distinct.take(fresh))
+        rows, orders = self._order.of(pieces)
+        self._send(window, fresh[rows], pieces.prompts(rows, orders))
         return window
+
+    def _distinct_sample(self) -> Encoded:
+        sample = _encode(self.sample.slice(0, _SAMPLE_ROWS), self.call)
+        return sample.take(dedup(sample.codes)[0])
+
+    def _pieces(self, table: Encoded) -> TokenPieces:
+        return TokenPieces(self._tokenizer, self.call, table)
 
     def _open(self, rows: int, asked: np.ndarray, first: np.ndarray, inverse: np.ndarray) -> Window:
         owner = np.full(rows, -1, dtype=np.int64)
@@ -145,26 +133,15 @@ class Evaluation:
         nothing = np.zeros(0, dtype=np.int64)
         return Window(rows, owner, asked[first], [Answer() for _ in first], nothing, nothing)
 
-    def _send(self, window: Window, order: np.ndarray, prompts: Sequences) -> None:
-        """`prompts` are those of the answers in `order`."""
-        fresh = np.array(
-            [i for i in range(len(prompts)) if not self._recall(window, order[i], prompts[i])], dtype=np.int64
-        )
-        lengths = prompts.lengths[fresh]
-        fits = lengths <= self._most_prompt_tokens
-        for i, tokens in zip(order[fresh[~fits]], lengths[~fits].tolist(), strict=True):
-            self._too_long(window.answers[i], tokens)
-        window.fresh, window.sent = order[fresh], order[fresh[fits]]
-        if fits.any():
-            prompt_ids = prompts.take(fresh[fits]).to_arrow()
-            window.submission = self.engine.submit(prompt_ids, self._sampling, self.task.query)
-            window.prefixes = self._prefix_counter.add(prompt_ids)  # while the engine is at work
+    def _not_known(self, window: Window, distinct: Encoded) -> np.ndarray:
+        """The answers of a window that no earlier one has."""
+        if not self._dedup:  # a sampled answer is that of one row
+            return np.arange(len(distinct.codes))
+        known = [self._recall(window, i, key) for i, key in enumerate(digests(distinct))]
+        return np.flatnonzero(~np.array(known, dtype=bool))
 
-    def _recall(self, window: Window, i: int, prompt: np.ndarray) -> bool:
+    def _recall(self, window: Window, i: int, key: bytes) -> bool:
         """Take the answer of an earlier window; it may still be under way, but it is restored before this one."""
-        if not self._dedup:
-            return False
-        key = blake2b(prompt.tobytes(), digest_size=16).digest()  # prompts may be long, answers are short
         known = self._remembered.get(key)
         if known is not None and known.error != "engine_error":  # a failure may pass; what is too long or cut stays so
             window.answers[i] = known
@@ -173,6 +150,17 @@ class Evaluation:
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
         return False
+
+    def _send(self, window: Window, order: np.ndarray, prompts: Sequences) -> None:
+        """`prompts` are those of the answers in `order`."""
+        fits = prompts.lengths <= self._most_prompt_tokens
+        for i, tokens in zip(order[~fits], prompts.lengths[~fits].tolist(), strict=True):
+            self._too_long(window.answers[i], tokens)
+        window.fresh, window.sent = order, order[fits]
+        if fits.any():
+            prompt_ids = prompts.take(np.flatnonzero(fits)).to_arrow()
+            window.submission = self.engine.submit(prompt_ids, self._sampling, self.task.query)
+            window.prefixes = self._prefix_counter.add(prompt_ids)  # while the engine is at work
 
     def _too_long(self, answer: Answer, tokens: int) -> None:
         answer.error = "too_long"
@@ -227,13 +215,9 @@ class Evaluation:
         owner = pa.array(np.where(window.owner < 0, len(answers) - 1, window.owner))
         values = pa.array([a.value for a in answers], type=pa.string()).take(owner)
         errors = pa.array([a.error for a in answers], type=pa.string()).take(owner)
-        orders = pa.array([self._written_order(), *[None] * window.rows][: window.rows], type=pa.string())
+        orders = pa.array([self._order.written, *[None] * window.rows][: window.rows], type=pa.string())
         columns = [values, errors, orders, *(pa.array(counts[n]) for n in COUNTS)]
         return pa.StructArray.from_arrays(columns, names=RESULT.names)
-
-    def _written_order(self) -> str:
-        """The fields in the order in which they stand in a prompt, for the report: "2,0,1"."""
-        return ",".join(map(str, dict.fromkeys((*Template.of(self.call).first_fields, *self._order))))
 
     def _report(self, answer: Answer) -> None:
         """A row without an answer is NULL; say why, once for each reason and task."""

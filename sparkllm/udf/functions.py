@@ -19,6 +19,7 @@ def llm(
     labels: Sequence[str] | None = None,
     model: str | None = None,
     schema: str | None = None,
+    order: str | None = None,
     selectivity: float | None = None,
 ) -> Column:
     """Ask the model about each row: `df.withColumn("label", llm("classify", "review"))`.
@@ -32,6 +33,8 @@ def llm(
         schema: columns of a typed answer, as in CREATE TABLE: `"name STRING NOT NULL, age INT COMMENT 'in years'"`.
             Without NOT NULL the model may say null; a comment is shown to it. Texts and lists may grow as far as
             `spark.sparkllm.maxTokens` allows.
+        order: which field order the prompts have: `"fixed"`, one for all rows; `"rows+fields"`, one for each row;
+            `"auto"`, that where it shares 3 % more of the data; the session's `spark.sparkllm.order` when left out.
         selectivity: your guess at the share of rows that a condition over the answer keeps, above 0 and at most 1.
 
     Returns:
@@ -42,7 +45,7 @@ def llm(
         CallError: `prompt`, a field, a label or an option is of the wrong type.
         pyspark.errors.AnalysisException: an unknown task or column, raised where Spark analyses the plan.
     """
-    for name, value in (("prompt", prompt), ("model", model), ("schema", schema)):
+    for name, value in (("prompt", prompt), ("model", model), ("schema", schema), ("order", order)):
         if not isinstance(value, str) and (name == "prompt" or value is not None):
             raise CallError(f"llm(): {name} takes a string, got {type(value).__name__}: {value!r}")
     if selectivity is not None and (isinstance(selectivity, bool) or not isinstance(selectivity, (int, float))):
@@ -50,7 +53,7 @@ def llm(
     columns = [F.lit(prompt), *map(_field, fields)]
     if labels is not None:
         columns.append(_named("labels", F.array(*map(F.lit, _texts(labels)))))
-    options = {"model": model, "schema": schema, "selectivity": selectivity}
+    options = {"model": model, "schema": schema, "order": order, "selectivity": selectivity}
     columns += [_named(name, F.lit(value)) for name, value in options.items() if value is not None]
     try:
         return F.call_function("llm", *columns)

@@ -8,14 +8,18 @@ has one text more where it stands last. Where a tokenizer or a call allows no cu
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
+import pyarrow as pa
 
 from sparkllm.calls import LLMCall
 from sparkllm.optimizer.encode import NULL, Encoded
+from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.prefix import Sequences, refine
 from sparkllm.optimizer.prefix.sent import sent_cells
 from sparkllm.udf.prompt import Template, instruction_text, key_text, render, value_text
-from sparkllm.udf.tokens import ChatTokenizer
+from sparkllm.udf.tokens import PromptTokenizer
 
 __all__ = ["TokenPieces"]
 
@@ -26,10 +30,11 @@ class TokenPieces:
     """The parts of one table's prompts; a part is tokenised when it is first needed.
 
     Attributes:
+        table: the rows that are sent.
         refused: why prompts are tokenised whole; empty where they are put together.
     """
 
-    def __init__(self, tokenizer: ChatTokenizer, call: LLMCall, table: Encoded) -> None:
+    def __init__(self, tokenizer: PromptTokenizer, call: LLMCall, table: Encoded) -> None:
         """Nothing is tokenised yet.
 
         Args:
@@ -37,7 +42,7 @@ class TokenPieces:
             call: its fields are the table's columns.
             table: the rows that are sent; its dictionaries may hold more values than they use.
         """
-        self._tokenizer, self._call, self._table = tokenizer, call, table
+        self._tokenizer, self._call, self.table = tokenizer, call, table
         self._template = Template.of(call)
         self.refused = tokenizer.joints.refused
         if call.data_first and self._template.columns:
@@ -62,9 +67,9 @@ class TokenPieces:
 
     def _instructions(self) -> tuple[np.ndarray, np.ndarray]:
         """(number of each row's instruction, a row that has it): they differ in the fields that they hold."""
-        groups = np.zeros(len(self._table.codes), dtype=np.int64)
+        groups = np.zeros(len(self.table.codes), dtype=np.int64)
         for column in self._template.first_fields:
-            groups = refine(groups, self._table.codes[:, column])
+            groups = refine(groups, self.table.codes[:, column])
         return groups, np.unique(groups, return_index=True)[1]
 
     def prompts(self, rows: np.ndarray, fields: np.ndarray) -> Sequences:
@@ -82,6 +87,11 @@ class TokenPieces:
         ends = np.cumsum(present.sum(axis=1))
         return Sequences(pieces.items, pieces.offsets[np.concatenate([[0], ends])])
 
+    @functools.cached_property
+    def cells(self) -> Cells:
+        """The rows as the ordering takes them, each cell as long as its tokens."""
+        return Cells.of(self.table.codes, self.lengths, [pa.array(v, pa.large_string()) for v in self.table.values])
+
     @property
     def lengths(self) -> list[np.ndarray]:
         """Per column, tokens of each code's cell, name and comma included; 0 for null and in the instruction.
@@ -89,7 +99,7 @@ class TokenPieces:
         Where prompts are tokenised whole, this is what a cell has by itself, which may be a token off.
         """
         counts = []
-        for column, values in enumerate(self._table.values):
+        for column, values in enumerate(self.table.values):
             if column in self._template.columns:
                 counts.append(np.zeros(len(values), dtype=np.int64))
                 continue
@@ -100,7 +110,7 @@ class TokenPieces:
 
     def _parts(self, rows: np.ndarray, fields: np.ndarray) -> np.ndarray:
         """Numbers of each row's parts from left to right, with gaps, int64 [k, 3 + 2 * f]."""
-        codes = self._table.codes.copy()
+        codes = self.table.codes.copy()
         codes[:, self._template.first_fields] = NULL
         columns, sent, counts = sent_cells(codes, rows, fields)
         level, some = np.arange(sent.shape[1]), counts > 0
@@ -135,7 +145,7 @@ class TokenPieces:
 
     def _head(self, group: int, first: int) -> str:
         """An instruction and the name of the first field behind it, if there is one."""
-        instruction = instruction_text(self._template, self._table, self._rows_of_heads[group])
+        instruction = instruction_text(self._template, self.table, self._rows_of_heads[group])
         if first == len(self._call.fields):
             return instruction
         data = "{" + key_text(self._call.fields[first])
@@ -149,15 +159,15 @@ class TokenPieces:
             return f" {key_text(self._call.fields[part - self._names])}"
         kind, closing = (self._values, ",") if part < self._last else (self._last, self._closing)
         column = int(np.searchsorted(self._columns, part - kind, side="right")) - 1
-        return f" {value_text(self._table.values[column][part - kind - self._columns[column]])}{closing}"
+        return f" {value_text(self.table.values[column][part - kind - self._columns[column]])}{closing}"
 
     def _texts(self, rows: np.ndarray, fields: np.ndarray) -> list[str]:
         """Whole prompts as text."""
         if fields.ndim == 1:
-            return render(self._call, self._table.take(rows), tuple(fields.tolist()))
+            return render(self._call, self.table.take(rows), tuple(fields.tolist()))
         texts = np.empty(len(rows), dtype=object)
         orders, which = np.unique(fields, axis=0, return_inverse=True)
         for i, order in enumerate(orders):
             here = np.flatnonzero(which.reshape(-1) == i)
-            texts[here] = render(self._call, self._table.take(rows[here]), tuple(order.tolist()))
+            texts[here] = render(self._call, self.table.take(rows[here]), tuple(order.tolist()))
         return list(texts.tolist())

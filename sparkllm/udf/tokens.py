@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import functools
+from typing import Protocol
 
 import pyarrow as pa
 from tokenizers import Tokenizer
 
 from sparkllm.udf.joints import Joints
 
-__all__ = ["ChatTokenizer", "token_array"]
+__all__ = ["ChatTokenizer", "PromptTokenizer", "token_array"]
+
+
+class PromptTokenizer(Protocol):
+    """What counts a prompt's tokens: `ChatTokenizer` says what each method returns."""
+
+    @property
+    def joints(self) -> Joints: ...
+    @property
+    def frame_end(self) -> list[int]: ...
+    def encode(self, prompts: list[str]) -> list[list[int]]: ...
+    def beginnings(self, texts: list[str]) -> list[list[int]]: ...
+    def pieces(self, texts: list[str]) -> list[list[int]]: ...
+    def opening(self, text: str) -> list[int]: ...
 
 
 class ChatTokenizer:

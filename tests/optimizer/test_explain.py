@@ -90,6 +90,7 @@ def test_prompts_that_meet_in_one_task_are_counted_once(explained: SparkSession)
 @pytest.mark.parametrize("case", cases("explain.json", "field_order"))
 def test_the_field_order_is_shown_or_who_decides(explained: SparkSession, case: dict[str, Any]) -> None:
     settings = {"tasks": case["tasks"], "optimizer.orderFields": case.get("orderFields", True)}
+    settings["optimizer.orderRows"] = case.get("orderRows", True)
     with configured(explained, {f"spark.sparkllm.{key}": json.dumps(value) for key, value in settings.items()}):
         lines = nodes(explained, case["sql"])
     assert lines

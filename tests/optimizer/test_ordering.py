@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from random import Random
 
 import numpy as np
 import pyarrow as pa
@@ -51,6 +52,28 @@ def test_the_hits_are_those_counted_by_hand(table: pa.Table, mode: str) -> None:
     assert ordering.hits == by_hand(table, ordering.rows, ordering.fields)
     assert ordering.total == sum(len(v.encode()) for column in table.columns for v in column.to_pylist() if v)
     assert 0 <= ordering.hit_rate <= 1
+
+
+@EXAMPLES
+@given(tables(), MODE, st.integers(0, 2), st.randoms())
+def test_given_columns_stand_first_and_the_rest_is_ordered_below_them(
+    table: pa.Table, mode: str, given_columns: int, random: Random
+) -> None:
+    first = random.sample(table.column_names, min(given_columns, table.num_columns))
+    ordering = order(table, mode, first=first)
+    positions = [table.column_names.index(name) for name in first]
+    assert (field_orders(ordering)[:, : len(first)] == positions).all()
+    assert sorted(ordering.rows.tolist()) == list(range(table.num_rows))
+    assert (np.sort(field_orders(ordering), axis=1) == np.arange(table.num_columns)).all()
+    rest = [i for i in range(table.num_columns) if i not in positions]
+    assert ordering.hits == by_hand(table, ordering.rows, ordering.fields)
+    assert ordering.hits >= by_hand(table, np.arange(table.num_rows), np.array(positions + rest))
+
+
+@pytest.mark.parametrize("first", ["c0", ["c9"], ["c0", "c0"]])
+def test_given_columns_are_different_ones_of_the_table(first: list[str] | str) -> None:
+    with pytest.raises(ValueError, match="different columns of the table, c0, c1"):
+        order(pa.table({"c0": ["a"], "c1": ["b"]}), first=first)
 
 
 @EXAMPLES

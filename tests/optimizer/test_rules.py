@@ -10,6 +10,7 @@ from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import Encoded, encode
 from sparkllm.optimizer.order_fields import order_fields
 from sparkllm.optimizer.order_rows import order_rows
+from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.prefix.groups import prefix_hit_rate
 from tests.optimizer.cases import cases
 
@@ -32,7 +33,7 @@ def test_dedup(case: dict) -> None:
 
 @pytest.mark.parametrize("case", cases("rules.json", "order_fields"))
 def test_order_fields(case: dict) -> None:
-    compare(case, {"order": list(order_fields(table(case["rows"]), tuple(case.get("fixed", ()))))})
+    compare(case, {"order": list(order_fields(Cells.of_encoded(table(case["rows"])), tuple(case.get("fixed", ()))))})
 
 
 @pytest.mark.parametrize("case", cases("rules.json", "order_rows"))
@@ -46,7 +47,7 @@ def test_the_chosen_field_order_is_the_best_of_all_on_small_tables(seed: int) ->
     columns = [pa.array([f"{v}" * (c + 1) for v in random.integers(0, 2 + c, 30)]) for c in range(4)]
     encoded = encode(columns, 30)
     best = max(prefix_hit_rate(encoded, order) for order in permutations(range(4)))
-    assert prefix_hit_rate(encoded, order_fields(encoded)) == pytest.approx(best)
+    assert prefix_hit_rate(encoded, order_fields(Cells.of_encoded(encoded))) == pytest.approx(best)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -68,6 +69,6 @@ def test_the_predicted_hits_are_those_of_sorted_neighbours() -> None:
 
 def test_an_empty_table_has_no_order_to_choose() -> None:
     nothing = encode([pa.array([], type=pa.string())] * 2, 0)
-    assert order_fields(nothing) == (0, 1)
+    assert order_fields(Cells.of_encoded(nothing)) == (0, 1)
     assert order_rows(nothing.codes, (0, 1)).tolist() == []
     assert [part.tolist() for part in dedup(nothing.codes)] == [[], []]

@@ -15,7 +15,8 @@ import org.apache.spark.sql.catalyst.rules.Rule
   * once, before the first prompt, for all rows of the query, so that equal rows keep giving equal prompts.
   *
   * Left as they are: calls that CoLocate has not placed together, whose rows nobody counts; other models; instructions
-  * that hold a field (the data would no longer be the same) or say that the data come "below". */
+  * that hold a field (the data would no longer be the same) or say that the data come "below"; and rows
+  * that have a field order each. */
 object DataFirst extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan =
     if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("dataFirst")) plan
@@ -74,5 +75,5 @@ object DataFirst extends Rule[LogicalPlan] {
   private val place = "(?i)\\b(below|following)\\b".r
 
   private def movable(spec: LLMSpec): Boolean =
-    spec.instructionFields.isEmpty && spec.prompt.forall(place.findFirstIn(_).isEmpty)
+    !spec.perRow && spec.instructionFields.isEmpty && spec.prompt.forall(place.findFirstIn(_).isEmpty)
 }

@@ -25,8 +25,9 @@ case class LLMCall(spec: LLMSpec, fields: Seq[Expression], implied: Int, selecti
     val labels = if (spec.labels.isEmpty) Nil else Seq(s"labels => array(${spec.labels.map(quote).mkString(", ")})")
     val model = spec.model.map(m => s"model => ${quote(m)}")
     val schema = spec.schema.map(s => s"schema => ${quote(AnswerSchema.show(s))}")
+    val order = spec.order.map(o => s"order => ${quote(o)}")
     val hint = selectivity.map(s => s"selectivity => $s")
-    val options = labels ++ model ++ schema ++ hint
+    val options = labels ++ model ++ schema ++ order ++ hint
     (Seq(quote(spec.text)) ++ fields.dropRight(implied).map(one) ++ options).mkString("llm(", ", ", ")")
   }
 

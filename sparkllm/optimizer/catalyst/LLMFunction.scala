@@ -7,7 +7,7 @@ import org.apache.spark.sql.catalyst.util.ArrayData
 import org.apache.spark.sql.types.{ArrayType, DoubleType, NumericType, StringType}
 
 /** The SQL function `llm(prompt or task, field..., labels => array(...), model => '...', schema => '...',
-  * selectivity => ...)`. */
+  * order => '...', selectivity => ...)`. */
 object LLMFunction {
   val identifier: FunctionIdentifier = FunctionIdentifier("llm")
   val info: ExpressionInfo = new ExpressionInfo(classOf[LLMCall].getName, null, "llm")
@@ -22,7 +22,7 @@ object LLMFunction {
 
   private val usage = "write llm('classify', review) or llm('Which taste does {review} praise?')"
   private val oneWord = "[A-Za-z_][A-Za-z0-9_-]*"
-  private val options = Seq("labels", "model", "schema", "selectivity")
+  private val options = Seq("labels", "model", "schema", "order", "selectivity")
 
   private def build(arguments: Seq[Expression]): Expression = {
     val given = arguments.collect { case NamedArgumentExpression(key, value) => (key.toLowerCase, value) }
@@ -51,7 +51,8 @@ object LLMFunction {
       fields = all.map(_._1),
       labels = named.get("labels").map(labels).getOrElse(Nil),
       model = named.get("model").map(constant(_, "model")),
-      schema = schema)
+      schema = schema,
+      order = named.get("order").map(order))
     TypedAnswer(LLMCall(spec, all.map(_._2), implied.size, named.get("selectivity").map(selectivity)))
   }
 
@@ -81,6 +82,13 @@ object LLMFunction {
     task.foreach(name => throw new CallError(
       s"llm('$name') answers with one of its labels, so it takes no schema; write a prompt of your own: " +
         "llm('Who wrote it, and how old are they?', review, schema => 'name STRING, age INT')"))
+  }
+
+  private def order(e: Expression): String = {
+    val order = constant(e, "order")
+    if (!LLMSpec.orders.contains(order))
+      throw new CallError(s"llm() knows no order '$order'${Nearest(order, LLMSpec.orders)}")
+    order
   }
 
   private def selectivity(e: Expression): Double = {

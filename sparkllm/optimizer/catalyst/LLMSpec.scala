@@ -5,6 +5,7 @@ import org.apache.spark.sql.types.StructType
 
 /** What a call asks for, without its field expressions: what sparkllm/calls.py reads as JSON.
   *
+  * @param order which field order its prompts have: fixed, auto or rows+fields; None is the session's
   * @param dataFirst how its prompts are laid out, where DataFirst has found other calls on the same fields */
 case class LLMSpec(
     task: Option[String],
@@ -13,7 +14,11 @@ case class LLMSpec(
     labels: Seq[String],
     model: Option[String],
     schema: Option[StructType],
+    order: Option[String] = None,
     dataFirst: Option[Layout] = None) {
+
+  /** Each row may get a field order of its own. */
+  def perRow: Boolean = order.getOrElse(LLMSpec.sessionOrder) == LLMSpec.perRow
 
   def text: String = task.orElse(prompt).get
 
@@ -38,6 +43,7 @@ case class LLMSpec(
     labels.foreach(label => choices.add(label))
     node.put("model", model.orNull)
     node.put("schema", schema.map(_.json).orNull)
+    order.foreach(node.put("order", _))
     dataFirst.foreach { layout =>
       node.putObject("data_first").put("from_bytes", layout.fromBytes).put("follows", layout.follows)
     }
@@ -46,5 +52,15 @@ case class LLMSpec(
 }
 
 object LLMSpec {
+  private[catalyst] val perRow = "rows+fields"
+  private[catalyst] val orders = Seq("fixed", "auto", perRow)
+
+  private[catalyst] def sessionOrder: String = {
+    val order = Setting(s"${Setting.prefix}order", orders.head)
+    if (!orders.contains(order))
+      throw new CallError(s"${Setting.prefix}order knows no '$order'${Nearest(order, orders)}")
+    order
+  }
+
   private[catalyst] val mapper = new ObjectMapper()
 }

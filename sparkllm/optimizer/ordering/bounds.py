@@ -47,15 +47,18 @@ class Bounds:
         return self.hits / self.total if self.total else 0.0
 
 
-def upper_bounds(table: pa.Table | pa.RecordBatch | Cells, lengths: Lengths | None = None) -> Bounds:
+def upper_bounds(
+    table: pa.Table | pa.RecordBatch | Cells, lengths: Lengths | None = None, pairs: bool = True
+) -> Bounds:
     """Bounds of what any order of the table's rows and fields can share.
 
     Args:
         table: [n, m].
         lengths: as for `order`.
+        pairs: compare all pairs of rows too, for a tighter bound; seconds.
     """
     cells = table if isinstance(table, Cells) else encode_table(table, lengths)
-    return Bounds(_distinct_cells(cells), _spanning_tree(cells), cells.total)
+    return Bounds(_distinct_cells(cells), _spanning_tree(cells) if pairs else None, cells.total)
 
 
 def _distinct_cells(cells: Cells) -> int:

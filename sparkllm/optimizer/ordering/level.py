@@ -38,6 +38,19 @@ class Level:
         one, active = np.zeros(1, dtype=np.int64), np.ones((1, cells.columns), dtype=bool)
         return cls(cells, perm, one, one + len(perm), one, active, one)
 
+    @classmethod
+    def below(cls, cells: Cells, perm: np.ndarray, given: tuple[int, ...]) -> Level:
+        """One node for each combination of values in the columns `given`, by which `perm` is sorted already."""
+        if not given or not len(perm):
+            return cls.root(cells, perm)
+        values = cells.codes[perm][:, given]
+        starts = np.flatnonzero(np.append(True, (values[1:] != values[:-1]).any(axis=1)))
+        nodes = np.arange(len(starts))
+        active = np.ones((len(nodes), cells.columns), dtype=bool)
+        active[:, given] = False
+        emitted = np.full(len(nodes), len(given), dtype=np.int64)
+        return cls(cells, perm, starts, np.append(starts[1:], len(perm)), nodes, active, emitted)
+
     @property
     def sizes(self) -> np.ndarray:
         """int64 [k]: rows of each node."""

@@ -24,6 +24,7 @@ def order(
     mode: str = "fixed",
     budget: float | None = None,
     lengths: Lengths | None = None,
+    first: Sequence[str] = (),
 ) -> Ordering:
     """Order the rows and fields of a table so that consecutive prompts share the longest prefixes.
 
@@ -41,14 +42,15 @@ def order(
         mode: one of `MODES`.
         budget: seconds for mode best, from the call on; None: all searches to their end. Fast and fixed always run.
         lengths: the length of each distinct value of a column, see `encode_table`; without it, bytes.
+        first: columns that stand in front in every row, in this order, such as those an instruction holds.
 
     Returns:
-        The ordering. By exact evaluation its hits are never fewer than those of the input as it is, and in mode best
-        never fewer than those of any other mode.
+        The ordering. By exact evaluation its hits are never fewer than those of the input as it is (with `first` in
+        front), and in mode best never fewer than those of any other mode.
 
     Raises:
-        ValueError: an unknown mode, a budget that is negative or is given with another mode than best, or lengths that
-            do not fit.
+        ValueError: an unknown mode, a budget that is negative or is given with another mode than best, lengths that
+            do not fit, or a column in `first` that the table does not have, or has twice.
         CallError: a column's type has no text in a prompt.
 
     Source: Liu et al., "Optimizing LLM Queries in Relational Data Analytics Workloads" (MLSys 2025), sections 3 and 4.
@@ -60,7 +62,8 @@ def order(
     """
     started = time.monotonic()
     _check(mode, budget)
-    return order_cells(encode_table(table, lengths), table.schema.names, mode, budget, started)
+    given = _positions(first, table.schema.names)
+    return order_cells(encode_table(table, lengths), table.schema.names, mode, budget, started, given)
 
 
 def order_cells(
@@ -69,16 +72,22 @@ def order_cells(
     mode: str = "fixed",
     budget: float | None = None,
     started: float | None = None,
+    given: tuple[int, ...] = (),
 ) -> Ordering:
-    """The same of a table that is encoded already; `started`: the `time.monotonic()` from which the budget counts."""
+    """The same of a table that is encoded already.
+
+    Args:
+        started: the `time.monotonic()` from which the budget counts; now when left out.
+        given: the positions of the columns that stand in front.
+    """
     _check(mode, budget)
     kernels = kernels_for(cells)
-    found = as_it_is(cells, kernels)
+    found = as_it_is(cells, kernels, given)
     if cells.codes.size:
         if mode == "best":
-            solved = best(cells, kernels, budget, time.monotonic() if started is None else started)
+            solved = best(cells, kernels, budget, time.monotonic() if started is None else started, given)
         else:
-            solved = (fixed if mode == "fixed" else fast)(cells, kernels)
+            solved = (fixed if mode == "fixed" else fast)(cells, kernels, given)
         found = solved if solved.hits >= found.hits else found
     rows = np.ascontiguousarray(found.rows, dtype=np.int64)
     return Ordering(rows, found.fields, tuple(columns), mode, found.method, found.hits, cells.total)
@@ -89,3 +98,9 @@ def _check(mode: str, budget: float | None) -> None:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     if budget is not None and (mode != "best" or not budget >= 0):
         raise ValueError(f"budget is a number of seconds >= 0 for mode 'best', not {budget!r} for mode {mode!r}")
+
+
+def _positions(first: Sequence[str], names: list[str]) -> tuple[int, ...]:
+    if isinstance(first, str) or any(names.count(name) != 1 for name in first) or len(set(first)) < len(first):
+        raise ValueError(f"first takes different columns of the table, {', '.join(names)}, not {first!r}")
+    return tuple(map(names.index, first))

@@ -12,14 +12,14 @@ from sparkllm.optimizer.ordering.align import align
 from sparkllm.optimizer.ordering.beam import best_field_order
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.counts import ExactCounts
-from sparkllm.optimizer.ordering.kernels import Kernels
+from sparkllm.optimizer.ordering.kernels import Kernels, kernels_for
 from sparkllm.optimizer.ordering.level import Level
 from sparkllm.optimizer.ordering.rollout import OutOfTime, rollout
 from sparkllm.optimizer.ordering.sample import SampledCounts
 from sparkllm.optimizer.ordering.sort import sort_rows
 from sparkllm.optimizer.ordering.vectorised_greedy import Tree
 
-__all__ = ["Solution", "as_it_is", "best", "fast", "fixed"]
+__all__ = ["Solution", "as_it_is", "best", "fast", "fixed", "shared_cells"]
 
 _COUNT_ALL = 1 << 21  # cells up to which joint counts are taken on all rows
 _ALIGN = 1 << 18  # rows up to which it is worth the time to look at common beginnings of values
@@ -37,35 +37,40 @@ class Solution:
 
 
 def fixed(cells: Cells, kernels: Kernels, given: tuple[int, ...] = ()) -> Solution:
-    """One field order for all rows, from joint counts."""
+    """One field order for all rows, from joint counts; the columns `given` stand in front."""
     counts = ExactCounts(cells, kernels) if cells.codes.size <= _COUNT_ALL else SampledCounts(cells, kernels)
     return _sorted("fixed", cells, kernels, best_field_order(counts, cells.columns, given))
 
 
-def fast(cells: Cells, kernels: Kernels) -> Solution:
+def fast(cells: Cells, kernels: Kernels, given: tuple[int, ...] = ()) -> Solution:
     """The greedy solver."""
-    return _tree("greedy", cells, kernels, (), math.inf)
+    return _tree("greedy", cells, kernels, given, (), math.inf)
 
 
-def best(cells: Cells, kernels: Kernels, budget: float | None, started: float) -> Solution:
+def best(cells: Cells, kernels: Kernels, budget: float | None, started: float, given: tuple[int, ...] = ()) -> Solution:
     """The best of all, by exact evaluation; the searches stop when the budget is spent."""
-    return max(_portfolio(cells, kernels, math.inf if budget is None else started + budget), key=lambda s: s.hits)
+    deadline = math.inf if budget is None else started + budget
+    return max(_portfolio(cells, kernels, given, deadline), key=lambda s: s.hits)
 
 
-def as_it_is(cells: Cells, kernels: Kernels) -> Solution:
-    """Neither rows nor fields are moved."""
-    rows, fields = np.arange(cells.rows), np.arange(cells.columns, dtype=np.int16)
+def as_it_is(cells: Cells, kernels: Kernels, given: tuple[int, ...] = ()) -> Solution:
+    """Rows are not moved, and no fields but those given."""
+    rows, fields = np.arange(cells.rows), np.array(_declared(cells, given), dtype=np.int16)
     return Solution("input", rows, fields, _hits(cells, kernels, rows, fields))
 
 
-def _portfolio(cells: Cells, kernels: Kernels, deadline: float) -> Iterator[Solution]:
-    yield fast(cells, kernels)
-    yield as_it_is(cells, kernels)
-    yield _sorted("sorted", cells, kernels, tuple(range(cells.columns)))
-    yield fixed(cells, kernels)
+def _declared(cells: Cells, given: tuple[int, ...]) -> tuple[int, ...]:
+    return given + tuple(column for column in range(cells.columns) if column not in given)
+
+
+def _portfolio(cells: Cells, kernels: Kernels, given: tuple[int, ...], deadline: float) -> Iterator[Solution]:
+    yield fast(cells, kernels, given)
+    yield as_it_is(cells, kernels, given)
+    yield _sorted("sorted", cells, kernels, _declared(cells, given))
+    yield fixed(cells, kernels, given)
     for widths in _SEARCHES:
         try:
-            yield _tree(f"rollout {widths}", cells, kernels, widths, deadline)
+            yield _tree(f"rollout {widths}", cells, kernels, given, widths, deadline)
         except OutOfTime:
             return
 
@@ -75,12 +80,25 @@ def _sorted(method: str, cells: Cells, kernels: Kernels, order: tuple[int, ...])
     return Solution(method, rows, fields, _hits(cells, kernels, rows, fields))
 
 
-def _tree(method: str, cells: Cells, kernels: Kernels, widths: tuple[int, ...], deadline: float) -> Solution:
-    rows, tree = np.arange(cells.rows), Tree(cells.rows, cells.columns)
-    rollout(Level.root(cells, rows), kernels, widths, deadline, tree)
+def _tree(
+    method: str, cells: Cells, kernels: Kernels, given: tuple[int, ...], widths: tuple[int, ...], deadline: float
+) -> Solution:
+    rows, tree = sort_rows(cells, given), Tree(cells.rows, cells.columns)
+    tree.fields[:, : len(given)] = given
+    rollout(Level.below(cells, rows, given), kernels, widths, deadline, tree)
     if cells.rows <= _ALIGN:
         align(cells, kernels, rows, tree.fields, tree.depths, tree.leaves)
     return Solution(method, rows, tree.fields, _hits(cells, kernels, rows, tree.fields))
+
+
+def shared_cells(cells: Cells, rows: np.ndarray, fields: np.ndarray) -> int:
+    """Exact evaluation: length of the cells that rows share with the row before them.
+
+    Args:
+        rows: int64 [n], the rows in order.
+        fields: int16 [m], or [n, m] where row i belongs to rows[i].
+    """
+    return _hits(cells, kernels_for(cells), rows, fields)
 
 
 def _hits(cells: Cells, kernels: Kernels, rows: np.ndarray, fields: np.ndarray) -> int:
