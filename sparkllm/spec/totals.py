@@ -34,6 +34,12 @@ class Totals:
             self.accepted += int(accepted.sum())
             self.rejected += int((accepted < drafted).sum())
 
+    def rested(self, decodes: int) -> None:
+        """A step without drafts, of which only the number of its decodes is known."""
+        self.steps += bool(decodes)
+        self.without_drafts += bool(decodes)
+        self.decodes += decodes
+
     def summary(self) -> dict[str, float]:
         """Means: draft length of a request and step, conditional acceptance, tokens of a request and step; ratios."""
         return {

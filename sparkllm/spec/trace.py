@@ -81,10 +81,10 @@ class TraceLine:
 
 
 class TraceWriter:
-    """Writes a trace; a line is in the file once the next one is written or the writer is closed."""
+    """Writes a trace; a line is in the file as soon as it is written: engines are killed, not closed."""
 
     def __init__(self, path: Path, header: TraceHeader) -> None:
-        self._file: IO[str] = path.open("w", encoding="utf-8")
+        self._file: IO[str] = path.open("w", buffering=1, encoding="utf-8")
         self._write(asdict(header))
 
     def write(self, line: TraceLine) -> None:

@@ -1,0 +1,38 @@
+"""When the choice of draft lengths is left out, because it would take longer than it could gain.
+
+A choice takes half a millisecond to two. Where steps take tens of them that is nothing; where a small model's steps
+take a few, and drafts do not pay, it would be the one cost of speculation. So a choice that gained less than it took is
+followed by rest, for as many steps as bring its cost below a hundredth; and while there is nothing to choose from, one
+step in sixteen is looked at, for the step times alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["Rest"]
+
+_COST = 0.01
+_MOST_STEPS = 100
+_QUIET_STEPS = 16
+
+
+class Rest:
+    """Says before each step whether to leave the choice out."""
+
+    def __init__(self) -> None:
+        self._steps, self._quiet = 0, 0
+
+    def now(self, quiet: bool) -> bool:
+        """Whether to leave it out; `quiet` where there is nothing to choose from."""
+        if self._steps:
+            self._steps -= 1
+            return True
+        self._quiet = self._quiet + 1 if quiet else 0
+        return self._quiet % _QUIET_STEPS > 0
+
+    def chose(self, spent: float, seconds: float, gained: float) -> None:
+        """A choice took `spent` seconds, and its accepted drafts saved `gained`, in a step of `seconds`."""
+        allowed = _COST * seconds
+        if spent > allowed + gained:
+            self._steps = min(_MOST_STEPS, math.ceil(spent / allowed) - 1) if allowed else _MOST_STEPS
