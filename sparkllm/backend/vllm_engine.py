@@ -5,24 +5,28 @@ from __future__ import annotations
 import functools
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 from sparkllm.backend.chat import split_template
 from sparkllm.backend.cores import usable_cores
 from sparkllm.backend.engine import Answer, EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.json_grammar import json_grammar
+from sparkllm.backend.profile_rounds import run_rounds
+from sparkllm.backend.speculation import SCHEDULERS, SPECULATION, read_sums, speculative
 from sparkllm.errors import EngineDiedError, EngineStartError
 
 __all__ = ["VLLMEngine"]
 
 _GIB = 1024**3
+_MANY = 1024  # sequences in one step; vLLM takes its own limit where that is lower
 
 
 class VLLMEngine:
     """One AsyncLLM. Make it on the running event loop that will ask it."""
 
-    def __init__(self, spec: EngineSpec) -> None:
-        """Load tokenizer and model.
+    def __init__(self, spec: EngineSpec, folder: Path) -> None:
+        """Load tokenizer and model; `folder` is for the engine's files.
 
         Raises:
             EngineStartError: no chat template, or no fast tokenizer; whatever vLLM raises otherwise.
@@ -30,14 +34,22 @@ class VLLMEngine:
         _prepare_environment(spec)
         # Imported here: importing takes seconds, and the environment must be ready before torch reads it.
         from vllm import AsyncEngineArgs
+        from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        arguments = AsyncEngineArgs(**engine_arguments(spec))
+        self._summary = folder / "speculation.json"
+        self._summary.unlink(missing_ok=True)
+        arguments = AsyncEngineArgs(**engine_arguments(spec, self._summary))
         # First the tokenizer: a model without a template is told in seconds, not after its weights are loaded.
         tokenizer = _tokenizer(arguments)
         text_tokenizer = _text_tokenizer(tokenizer)
         prefix, suffix = _chat(tokenizer, spec)
-        self._llm = AsyncLLM.from_engine_args(arguments)
+        config = arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
+        self._speculates = spec.speculation != "off" and config.scheduler_config.scheduler_cls is None
+        if self._speculates:
+            # vLLM decides only now whether scheduling is asynchronous; the other class would switch it off.
+            config.scheduler_config.scheduler_cls = SCHEDULERS[bool(config.scheduler_config.async_scheduling)]
+        self._llm = AsyncLLM.from_vllm_config(config, disable_log_stats=arguments.disable_log_stats)
         self._structured_backend = self._llm.vllm_config.structured_outputs_config.backend
         self._vocabulary = self._llm.model_config.get_vocab_size()
         self._tokenizer = text_tokenizer
@@ -95,8 +107,33 @@ class VLLMEngine:
         """See `Engine.reset_prefix_cache`."""
         await self._llm.reset_prefix_cache()
 
+    async def prepare(self) -> None:
+        """Measure how long steps take, where draft lengths are to be chosen: two seconds and a step at most."""
+        if self._speculates:
+            config = self._llm.vllm_config
+            limits = (config.scheduler_config.max_num_seqs, config.model_config.max_model_len, self._vocabulary)
+            seconds = await run_rounds(self._profile, *limits)
+            await self._llm.reset_prefix_cache()
+            print(f"sparkllm: measured the engine's steps for speculative decoding in {seconds:.1f} s")
 
-def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
+    def speculation(self) -> dict[str, int]:
+        """See `Engine.speculation`."""
+        if not self._speculates:
+            return {}
+        # The scheduler writes the file when it begins: without one, it could not.
+        sums = read_sums(self._summary) or {"fallbacks": 1}
+        return {name: sums.get(name, 0) for name in SPECULATION}
+
+    async def _profile(self, name: str, token_ids: list[int], max_tokens: int) -> None:
+        from vllm import SamplingParams
+        from vllm.inputs import tokens_input
+
+        parameters = SamplingParams(temperature=0, max_tokens=max_tokens, ignore_eos=True, detokenize=False)
+        async for _ in self._llm.generate(tokens_input(token_ids), parameters, name):
+            pass
+
+
+def engine_arguments(spec: EngineSpec, summary: Path) -> dict[str, Any]:
     """The arguments of vLLM's AsyncEngineArgs; `engine_options` last, so that the user has the last word."""
     cpu = spec.devices == "cpu"
     arguments: dict[str, Any] = {
@@ -120,7 +157,21 @@ def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
         arguments["enforce_eager"] = True
     else:
         arguments["gpu_memory_utilization"] = spec.gpu_memory_utilization
-    return {**arguments, **json.loads(spec.engine_options)}
+    options = json.loads(spec.engine_options)
+    varying = 0 if cpu or spec.speculation == "off" or not _varying_lengths() else spec.max_num_seqs or _MANY
+    ours = speculative(spec.speculation, summary, varying)
+    if ours:
+        theirs = options.pop("additional_config", {})
+        sparkllm = ours["additional_config"]["sparkllm"] | theirs.get("sparkllm", {})
+        ours["additional_config"] = theirs | {"sparkllm": sparkllm}
+    return {**arguments, **ours, **options}
+
+
+def _varying_lengths() -> bool:
+    """Whether this version of vLLM knows draft lengths that vary, and picks its CUDA graphs for them."""
+    from vllm.config import SpeculativeConfig
+
+    return "num_speculative_tokens_per_batch_size" in SpeculativeConfig.__dataclass_fields__
 
 
 def _prepare_environment(spec: EngineSpec) -> None:
