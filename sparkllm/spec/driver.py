@@ -22,7 +22,7 @@ from sparkllm.spec.rest import Rest
 from sparkllm.spec.step_log import StepLog
 from sparkllm.spec.step_time import StepTime
 from sparkllm.spec.totals import Totals
-from sparkllm.spec.vllm_state import PrefillForecast, left, reproducible, verified
+from sparkllm.spec.vllm_state import PrefillForecast, harmless, left, verified
 
 __all__ = ["Driver"]
 
@@ -162,11 +162,10 @@ class Driver:
         self._ask(policy.next_length)
 
     def _offered(self, request: Any) -> int:
-        offered = len(request.spec_token_ids)
-        if offered and reproducible(request):
-            # An accepted draft takes other random numbers than a sampled token: a seed would not give its answer again.
-            return 0
-        return -1 if offered and self._placeholders and self._matching else offered
+        there = len(request.spec_token_ids)
+        offered = harmless(request, there)
+        # Whether n-grams were found, only the worker knows under asynchronous scheduling.
+        return -1 if self._placeholders and self._matching and 0 < there == offered else offered
 
     def _ask(self, length: int) -> None:
         # vLLM's suffix drafter takes no other length than its own.

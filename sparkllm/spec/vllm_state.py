@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-__all__ = ["PrefillForecast", "left", "reproducible", "verified"]
+__all__ = ["PrefillForecast", "harmless", "left", "verified"]
 
 _LEARN = 0.1
 
@@ -19,10 +19,23 @@ def left(request: Any) -> int:
     return int(request.num_tokens + getattr(request, "num_output_placeholders", 0) - request.num_computed_tokens)
 
 
-def reproducible(request: Any) -> bool:
-    """Whether its random tokens are to be the same again: a temperature and a seed."""
+def harmless(request: Any, offered: int) -> int:
+    """How many of its drafts may be verified so that its answer is the one without drafts.
+
+    None of a request with a seed: an accepted draft takes other random numbers than a sampled token. Before an answer
+    has its `min_tokens`, too few to reach them: vLLM (0.32) forbids the token behind the last draft to end the answer
+    if the first of the step may not.
+    """
     sampling = request.sampling_params
-    return sampling is not None and sampling.seed is not None and sampling.temperature > 0
+    if sampling is None:
+        return offered
+    if sampling.seed is not None and sampling.temperature > 0:
+        return 0
+    if request.num_output_tokens >= sampling.min_tokens:
+        return offered
+    # Under asynchronous scheduling some tokens, at most as many as there are placeholders, are not known yet.
+    tokens = request.num_output_tokens + getattr(request, "num_output_placeholders", 0)
+    return max(0, min(offered, sampling.min_tokens - tokens - 1))
 
 
 def verified(output: Any, model_output: Any, decodes: Sequence[str]) -> Iterator[tuple[str, int, int]]:

@@ -102,6 +102,26 @@ def test_an_answer_with_a_seed_is_sampled_without_drafts(asynchronous: bool) -> 
 
 
 @pytest.mark.usefixtures("true_profile")
+def test_no_step_goes_past_the_fewest_tokens_of_an_answer(asynchronous: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler = a_scheduler(scheduler_class(asynchronous), profile=PROFILE)
+    worker = MadeUpWorker(scheduler, 1.0, DEPTHS[asynchronous])
+    steps, tokens = [], worker._tokens
+
+    def noted(name: str, drafts: int) -> list[int]:
+        steps.append((worker._emitted[name], drafts))
+        return tokens(name, drafts)
+
+    monkeypatch.setattr(worker, "_tokens", noted)
+    scheduler.add_request(a_request("1", 10, 60, min_tokens=30))
+    worker.run()
+    assert len(worker.answers["1"]) == 60
+    # Tokens that were there before a step, and its drafts: the token behind them is still one of the first 30.
+    assert all(before + drafts < 30 for before, drafts in steps if before < 30)
+    assert max(drafts for before, drafts in steps if before < 30) > (0 if asynchronous else 2)
+    assert max(drafts for before, drafts in steps if before >= 30) > 2
+
+
+@pytest.mark.usefixtures("true_profile")
 def test_aborted_requests_are_forgotten(asynchronous: bool) -> None:
     from vllm.v1.request import RequestStatus
 
