@@ -57,7 +57,7 @@ class LLMConfig:
     gpu_memory_utilization: float = _setting(0.9, "Share of GPU memory for vLLM.", least=0)
     max_num_seqs: int = _setting(0, "Most sequences in one engine step; 0 takes vLLM's default.", least=0)
     speculation: str = _setting(
-        "auto",
+        "off",
         "Speculative decoding with draft lengths chosen step by step: drafts from n-grams of the text so far, a suffix "
         "tree, a draft model or an EAGLE head; `auto`: n-grams on a CPU, off on a GPU.",
         choices=("auto", "off", "ngram", "suffix", "draft:<model>", "eagle:<model>"),

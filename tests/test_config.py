@@ -40,6 +40,10 @@ def test_speculation_takes_a_drafter(value: str) -> None:
     assert LLMConfig.from_spark({"spark.sparkllm.speculation": value}).speculation == value
 
 
+def test_nothing_is_speculated_unless_asked_for() -> None:
+    assert LLMConfig().speculation == "off"
+
+
 @pytest.mark.parametrize("value", ["", "on", "draft", "draft:", "eagle:", "n-gram"])
 def test_speculation_names_the_drafters_it_takes(value: str) -> None:
     with pytest.raises(ConfigError, match="takes one of auto, off, ngram, suffix, draft:<model>, eagle:<model>, got"):

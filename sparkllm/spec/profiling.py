@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
 from sparkllm.spec.profile import Profile
@@ -96,16 +96,18 @@ def end(requests: Sequence[Any]) -> None:
 def profile_of(measurements: Sequence[Measurement]) -> Profile | None:
     """The profile; None where nothing was measured.
 
-    The steps of a round count with its mean context: their own differ by a few tokens, and a slope through these would
-    be noise.
+    Of repeats the shortest counts: a busy machine makes steps longer, nothing makes them shorter. The steps of a round
+    count with its mean context: their own differ by a few tokens, and a slope through these would be noise.
     """
     target, draft = [], []
     for number in sorted({m.round for m in measurements}):
         steps = [m for m in measurements if m.round == number]
         batch, context = steps[0].batch, round(fmean(m.context for m in steps))
-        target += [(batch * (1 + m.verified), context, m.seconds) for m in steps if not m.asked]
-        plain = [m.seconds for m in steps if not m.asked and not m.verified]
-        for asked in sorted({m.asked for m in steps if m.asked}) if plain else ():
-            longer = median(m.seconds for m in steps if m.asked == asked) - median(plain)
-            draft += [(batch, 0, 0.0), (batch, asked, max(0.0, longer))]
+        shortest: dict[tuple[int, int], float] = {}
+        for m in steps:
+            shortest[m.verified, m.asked] = min(m.seconds, shortest.get((m.verified, m.asked), m.seconds))
+        target += [(batch * (1 + verified), context, s) for (verified, asked), s in shortest.items() if not asked]
+        if (0, 0) in shortest:
+            longer = [(batch, asked, max(0.0, s - shortest[0, 0])) for (_, asked), s in shortest.items() if asked]
+            draft += [(batch, 0, 0.0), *longer] if longer else []
     return Profile(tuple(target), tuple(draft)) if target else None

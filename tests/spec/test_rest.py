@@ -19,11 +19,19 @@ def choices(steps: int, spent: float, seconds: float, gained: float = 0.0, quiet
 
 @pytest.mark.parametrize(("spent", "seconds"), [(0.001, 0.004), (0.001, 0.02), (0.002, 0.03)])
 def test_choices_that_gain_nothing_cost_a_hundredth(spent: float, seconds: float) -> None:
-    assert choices(1000, spent, seconds) * spent <= 0.0101 * 1000 * seconds
+    assert choices(2000, spent, seconds) * spent <= 0.0101 * 2000 * seconds + 11 * spent
+
+
+def test_a_choice_without_gain_among_some_with_it_is_no_reason_to_rest() -> None:
+    rest, made = Rest(), 0
+    for step in range(300):
+        made += not rest.now(quiet=False)
+        rest.chose(0.001, 0.004, gained=0.002 if step % 2 else 0.0)
+    assert made == 300
 
 
 def test_choices_are_never_given_up() -> None:
-    assert choices(1000, spent=0.1, seconds=0.001) >= 9
+    assert choices(1000, spent=0.1, seconds=0.001) >= 19
 
 
 def test_a_choice_that_gains_or_is_cheap_is_made_at_every_step() -> None:
