@@ -132,7 +132,7 @@ class EngineSpec:
         model: resolved folder or hub id.
         fingerprint: changes when the files of a local model change.
         devices: `cpu`, or the GPUs that are visible (`CUDA_VISIBLE_DEVICES`), or `all`.
-        speculation: off, ngram, suffix, draft:<folder or hub id> or eagle:<folder or hub id>.
+        speculation: off, auto, ngram, suffix, draft:<folder or hub id> or eagle:<folder or hub id>.
     """
 
     application: str

@@ -10,17 +10,19 @@ from collections.abc import Awaitable, Callable
 __all__ = ["PREFIX", "run_rounds"]
 
 PREFIX = "sparkllm-profile-"
-_SECONDS = 2.0
+_COLD_SECONDS = 30.0  # the first step of all; whoever came first would wait for it
+_FIRST_SECONDS = 5.0  # the first round, where single steps take long: without it there is no profile
+_SECONDS = 2.0  # all of them
 _STEPS = 64  # a round ends by itself sooner
 # Requests, and prompt tokens of each. What comes first tells most, as the time may end; the last tells what a longer
 # context costs.
 _ROUNDS = ((1, 16), (8, 16), (64, 16), (8, 512))
 
+Ask = Callable[[str, list[int], int], Awaitable[None]]
 
-async def run_rounds(
-    ask: Callable[[str, list[int], int], Awaitable[None]], max_num_seqs: int, max_model_len: int, vocabulary: int
-) -> float:
-    """Run the rounds until they end or two seconds have passed; return the seconds.
+
+async def run_rounds(ask: Ask, max_num_seqs: int, max_model_len: int, vocabulary: int) -> float:
+    """Run the rounds until they end or the time has; return the seconds, those of the first, cold step left out.
 
     Args:
         ask: has a request of that name answered, with that prompt and at most so many tokens, whatever they are.
@@ -28,18 +30,19 @@ async def run_rounds(
         max_model_len: longest prompt and answer, in tokens; where it leaves no room, nothing is measured.
         vocabulary: number of token ids.
     """
-    began = time.monotonic()
+    room, began = max_model_len - _STEPS, time.monotonic()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(_run(ask, max_num_seqs, max_model_len - _STEPS, vocabulary), _SECONDS)
+        for number, (batch, tokens) in enumerate(_ROUNDS if room > 0 else ()):
+            prompt = [i % vocabulary for i in range(1, 1 + min(tokens, room))]
+            spent = time.monotonic() - began
+            # One alone, that ends with its first token: the others find its prompt in the prefix cache.
+            await asyncio.wait_for(ask(f"{PREFIX}{number}-1-0-alone", prompt, 1), _left(number, spent, _COLD_SECONDS))
+            began, spent = (time.monotonic(), 0.0) if not number else (began, time.monotonic() - began)
+            names = [f"{PREFIX}{number}-{min(batch, max_num_seqs)}-{i}" for i in range(min(batch, max_num_seqs))]
+            together = asyncio.gather(*(ask(name, prompt, _STEPS) for name in names))
+            await asyncio.wait_for(together, _left(number, spent, _FIRST_SECONDS))
     return time.monotonic() - began
 
 
-async def _run(
-    ask: Callable[[str, list[int], int], Awaitable[None]], max_num_seqs: int, room: int, vocabulary: int
-) -> None:
-    for number, (batch, tokens) in enumerate(_ROUNDS if room > 0 else ()):
-        prompt = [i % vocabulary for i in range(1, 1 + min(tokens, room))]
-        # One alone, that ends with its first token: the others find its prompt in the prefix cache.
-        for requests, steps in ((1, 1), (min(batch, max_num_seqs), _STEPS)):
-            names = [f"{PREFIX}{number}-{requests}-{i}-{steps}" for i in range(requests)]
-            await asyncio.gather(*(ask(name, prompt, steps) for name in names))
+def _left(number: int, spent: float, first: float) -> float:
+    return first if not number else max(0.0, _SECONDS - spent)

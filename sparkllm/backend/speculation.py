@@ -37,14 +37,16 @@ _NOT_WITH = ("speculative_config", "scheduler_cls", "logits_processors", "data_p
 
 
 def resolve_speculation(setting: str, devices: str, options: Mapping[str, Any]) -> tuple[str, str]:
-    """What an engine does for a setting: off, ngram, suffix, draft:<folder> or eagle:<folder>; and that model.
+    """What an engine does for a setting: off, auto, ngram, suffix, draft:<folder> or eagle:<folder>; and that model.
+
+    An engine's auto is n-grams, if vLLM does not refuse them when it reads the model's configuration.
 
     Raises:
         EngineStartError: the draft model or suffix decoding's package is not there.
     """
     if setting == "auto":
         # On a GPU n-grams would cost vLLM's asynchronous scheduling and full CUDA graphs.
-        return "ngram" if devices == "cpu" and not any(map(options.get, _NOT_WITH)) else "off", ""
+        return "auto" if devices == "cpu" and not any(map(options.get, _NOT_WITH)) else "off", ""
     kind, _, model = setting.partition(":")
     if model:
         drafter = resolve(model, "spark.sparkllm.speculation")
@@ -65,7 +67,7 @@ def speculative(speculation: str, summary: Path, varying_up_to: int = 0) -> dict
         summary: file for what was done.
         varying_up_to: tell vLLM that draft lengths vary, up to this batch size; it then takes other CUDA graphs.
     """
-    kind, _, model = speculation.partition(":")
+    kind, _, model = ("ngram" if speculation == "auto" else speculation).partition(":")
     if kind == "off":
         return {}
     most = _MOST[kind]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,6 @@ class VLLMEngine:
         _prepare_environment(spec)
         # Imported here: importing takes seconds, and the environment must be ready before torch reads it.
         from vllm import AsyncEngineArgs
-        from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.async_llm import AsyncLLM
 
         self._summary = folder / "speculation.json"
@@ -44,11 +44,8 @@ class VLLMEngine:
         tokenizer = _tokenizer(arguments)
         text_tokenizer = _text_tokenizer(tokenizer)
         prefix, suffix = _chat(tokenizer, spec)
-        config = arguments.create_engine_config(UsageContext.ENGINE_CONTEXT)
-        self._speculates = spec.speculation != "off" and config.scheduler_config.scheduler_cls is None
-        if self._speculates:
-            # vLLM decides only now whether scheduling is asynchronous; the other class would switch it off.
-            config.scheduler_config.scheduler_cls = SCHEDULERS[bool(config.scheduler_config.async_scheduling)]
+        config = vllm_config(spec, self._summary)
+        self._speculates = config.scheduler_config.scheduler_cls in SCHEDULERS.values()
         self._llm = AsyncLLM.from_vllm_config(config, disable_log_stats=arguments.disable_log_stats)
         self._structured_backend = self._llm.vllm_config.structured_outputs_config.backend
         self._vocabulary = self._llm.model_config.get_vocab_size()
@@ -108,7 +105,7 @@ class VLLMEngine:
         await self._llm.reset_prefix_cache()
 
     async def prepare(self) -> None:
-        """Measure how long steps take, where draft lengths are to be chosen: two seconds and a step at most."""
+        """Measure how long steps take, where draft lengths are to be chosen; `run_rounds` says how long that takes."""
         if self._speculates:
             config = self._llm.vllm_config
             limits = (config.scheduler_config.max_num_seqs, config.model_config.max_model_len, self._vocabulary)
@@ -131,6 +128,25 @@ class VLLMEngine:
         parameters = SamplingParams(temperature=0, max_tokens=max_tokens, ignore_eos=True, detokenize=False)
         async for _ in self._llm.generate(tokens_input(token_ids), parameters, name):
             pass
+
+
+def vllm_config(spec: EngineSpec, summary: Path) -> Any:
+    """vLLM's configuration, with the scheduler that speculates where `spec` asks for it."""
+    from vllm import AsyncEngineArgs
+    from vllm.usage.usage_lib import UsageContext
+
+    try:
+        config = AsyncEngineArgs(**engine_arguments(spec, summary)).create_engine_config(UsageContext.ENGINE_CONTEXT)
+    except Exception as error:
+        if spec.speculation != "auto":
+            raise
+        print(f"sparkllm: this engine does not speculate, as vLLM refuses it here: {_reason(error)}")
+        return vllm_config(replace(spec, speculation="off"), summary)
+    scheduling = config.scheduler_config
+    if spec.speculation != "off" and scheduling.scheduler_cls is None:
+        # vLLM decides only now whether scheduling is asynchronous; the other class would switch it off.
+        scheduling.scheduler_cls = SCHEDULERS[bool(scheduling.async_scheduling)]
+    return config
 
 
 def engine_arguments(spec: EngineSpec, summary: Path) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 
 from sparkllm.backend.engine import EngineSpec
 from sparkllm.backend.query_speculation import QuerySpeculation
-from sparkllm.backend.speculation import resolve_speculation, speculative
-from sparkllm.backend.vllm_engine import engine_arguments
+from sparkllm.backend.speculation import SCHEDULERS, resolve_speculation, speculative
+from sparkllm.backend.vllm_engine import engine_arguments, vllm_config
 from sparkllm.config import LLMConfig
 from sparkllm.errors import EngineStartError
 
@@ -25,10 +25,10 @@ def spec_of(**settings: Any) -> EngineSpec:
 @pytest.mark.parametrize(
     ("devices", "options", "expected"),
     [
-        ("cpu", {}, "ngram"),
+        ("cpu", {}, "auto"),
         ("0", {}, "off"),
         ("all", {}, "off"),
-        ("cpu", {"seed": 1}, "ngram"),
+        ("cpu", {"seed": 1}, "auto"),
         ("cpu", {"speculative_config": {"method": "ngram", "num_speculative_tokens": 3}}, "off"),
         ("cpu", {"scheduler_cls": "theirs"}, "off"),
         ("cpu", {"logits_processors": ["theirs"]}, "off"),
@@ -43,6 +43,32 @@ def test_off_leaves_vllm_alone() -> None:
     assert speculative("off", FILE) == {}
     arguments = engine_arguments(spec_of(speculation="off"), FILE)
     assert not {"speculative_config", "scheduler_cls", "additional_config"} & arguments.keys()
+
+
+def test_auto_is_ngrams() -> None:
+    assert speculative("auto", FILE) == speculative("ngram", FILE)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+@pytest.mark.parametrize("setting", ["auto", "ngram"])
+def test_auto_does_without_where_vllm_refuses(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vllm import AsyncEngineArgs
+
+    accepted = AsyncEngineArgs.create_engine_config
+
+    def refusing(self: AsyncEngineArgs, *args: Any) -> Any:
+        if self.speculative_config:
+            raise ValueError("not with this model")
+        return accepted(self, *args)
+
+    assert vllm_config(spec_of(speculation=setting), FILE).scheduler_config.scheduler_cls == SCHEDULERS[False]
+    monkeypatch.setattr(AsyncEngineArgs, "create_engine_config", refusing)
+    if setting == "auto":
+        config = vllm_config(spec_of(speculation=setting), FILE)
+        assert (config.speculative_config, config.scheduler_config.scheduler_cls) == (None, None)
+    else:
+        with pytest.raises(ValueError, match="not with this model"):
+            vllm_config(spec_of(speculation=setting), FILE)
 
 
 def test_ngrams_need_no_model() -> None:
