@@ -1,6 +1,7 @@
 """How much of the data's prefixes the ordering engine shares, and how long that takes; no engine, no Spark.
 
-    python bench/ordering.py --data FOLDER --synthetic 1000000 --synthetic 10000000 --json bench/results/ordering.json
+    python bench/ordering.py --data FOLDER --synthetic 1000000 --synthetic 10000000 \\
+        --json bench/results/ordering.json --plot bench/results/ordering.svg
 
 For every CSV in FOLDER, as it is and with its rows shuffled:
 
@@ -9,10 +10,12 @@ For every CSV in FOLDER, as it is and with its rows shuffled:
                 begins with, a cache of any size: the common prefixes of lexicographically adjacent rows
     encode, ms  wall-clock time of the dictionary encoding and of the solver after it, medians; cpu: the least processor
                 time of a run, which other people's work on the machine disturbs less
+    best within what mode best reaches when it has less time, or more
     N = 8 ...   points of cell hits lost when the order is cut for N engines, and the largest part by the mean
 
-Synthetic tables look like the beer reviews: see `synthetic`. Their peak memory is that above the table. The time of the
-first compilation is that of a process with an empty cache.
+Synthetic tables look like the beer reviews: see `made_tables.reviews`. Their peak memory is that above the table. The
+best order known is looked for on those of up to a million rows. The time of the first compilation is that of a process
+with an empty cache. `show_ordering.py` prints a result again, `plot_ordering.py` draws it again.
 """
 
 from __future__ import annotations
@@ -24,25 +27,20 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
-import pyarrow.compute as pc
 from machine import machine
+from made_tables import made_result, timed
+from plot_ordering import plot
 from pyarrow import csv as arrow_csv
-from rich.console import Console
-from rich.table import Table
+from show_ordering import show
 
-from sparkllm.optimizer.ordering import Ordering, order, ranges, upper_bounds
+from sparkllm.optimizer.ordering import Ordering, ranges, upper_bounds
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.encode import encode_table
 from sparkllm.optimizer.ordering.kernels import compiled, kernels_for
@@ -50,13 +48,16 @@ from sparkllm.optimizer.ordering.order import MODES, order_cells
 from sparkllm.optimizer.ordering.solve import as_it_is
 
 ENGINES = (8, 32, 128)
+KNOWN_ROWS = 1_000_000
+BUDGETS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 def main() -> None:
     """Measure, print and write."""
     args = arguments()
     if args.worker:
-        print(json.dumps(synthetic_result(args.worker, args.columns, args.seed, args.repeats)))
+        known = args.known_budget if args.worker <= KNOWN_ROWS else 0.0
+        print(json.dumps(made_result(args.worker, args.columns, args.seed, args.repeats, known)))
         return
     results: dict[str, Any] = {"compile": compile_seconds(), "tables": [], "synthetic": []}
     compiled()
@@ -68,12 +69,14 @@ def main() -> None:
     synthetic_arguments = "".join(f" --synthetic {rows}" for rows in args.synthetic)
     command = (
         f"python bench/ordering.py --data FOLDER{synthetic_arguments} --columns {args.columns} "
-        f"--repeats {args.repeats} --budget {args.budget:g} --seed {args.seed}"
+        f"--repeats {args.repeats} --budget {args.budget:g} --known-budget {args.known_budget:g} --seed {args.seed}"
     )
     record = {"command": command, **machine(), "load": os.getloadavg(), "seed": args.seed, **results}
     if args.json:
         Path(args.json).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     show(record)
+    if args.plot and record["tables"]:
+        plot(record, args.plot)
 
 
 def arguments() -> argparse.Namespace:
@@ -85,7 +88,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--budget", type=float, default=5.0, help="seconds for mode best")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--known-budget", type=float, default=120.0, help="seconds to look for the best order known")
     parser.add_argument("--json", help="write the result to this file")
+    parser.add_argument("--plot", help="draw the result into this file (.svg); needs matplotlib")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -114,7 +119,15 @@ def table_result(path: Path, args: argparse.Namespace, shuffled: bool) -> dict[s
         "bound_distinct_cells": bounds.distinct_cells / max(1, bounds.total),
         "bound": bounds.hit_rate,
         "modes": modes,
+        "best_by_budget": [within(cells, names, budget) for budget in BUDGETS],
     }
+
+
+def within(cells: Cells, names: list[str], budget: float) -> dict[str, Any]:
+    """Mode best, once."""
+    spent, found = timed(partial(order_cells, cells, names, "best", budget), 1)
+    shares = {"cells": found.hit_rate, "characters": characters(cells, found)}
+    return {"budget": budget, "ms": spent["ms"], "method": found.method, **shares}
 
 
 def read(path: Path) -> pa.Table:
@@ -127,17 +140,6 @@ def read(path: Path) -> pa.Table:
     return arrow_csv.read_csv(
         path, parse_options=arrow_csv.ParseOptions(newlines_in_values=True), convert_options=convert
     )
-
-
-def timed(work: Callable[[], Any], repeats: int) -> tuple[dict[str, float], Any]:
-    """Milliseconds of `work` and its result."""
-    wall, cpu = [], []
-    for _ in range(repeats):
-        clocks = time.perf_counter(), time.process_time()
-        result = work()
-        wall.append((time.perf_counter() - clocks[0]) * 1000)
-        cpu.append((time.process_time() - clocks[1]) * 1000)
-    return {"ms": median(wall), "ms_least": min(wall), "ms_most": max(wall), "cpu_ms": min(cpu)}, result
 
 
 def characters(cells: Cells, found: Ordering) -> float:
@@ -189,117 +191,9 @@ def compile_seconds() -> dict[str, float] | None:
 def in_a_process_of_its_own(rows: int, args: argparse.Namespace) -> dict[str, Any]:
     """A made table: its peak memory is not to be that of what ran before."""
     mine = ["--worker", str(rows), "--columns", str(args.columns), "--seed", str(args.seed)]
+    mine += ["--known-budget", str(args.known_budget)]
     command = [sys.executable, __file__, *mine, "--repeats", str(args.repeats)]
     return json.loads(subprocess.check_output(command))
-
-
-def synthetic_result(rows: int, columns: int, seed: int, repeats: int) -> dict[str, Any]:
-    """Time and peak memory of `order` on a made table, encoding included."""
-    compiled()
-    table = synthetic(rows, columns, seed)
-    result: dict[str, Any] = {"rows": rows, "columns": columns, "table_mb": table.nbytes / 2**20, "modes": []}
-    encode, _ = timed(lambda: encode_table(table), repeats)
-    for mode in ("fixed", "fast"):
-        with PeakMemory() as memory:
-            whole, found = timed(partial(order, table, mode), repeats)
-        shares = {"mode": mode, "cells": found.hit_rate, "peak_above_mb": memory.above / 2**20}
-        result["modes"].append({**shares, **whole})
-    return {**result, "encode": encode}
-
-
-def synthetic(rows: int, columns: int, seed: int) -> pa.Table:
-    """Reviews in random order: 30 of a product, whose id and style follow from its name, and 50 of a user, some of both
-    far more often than others; a day, and marks that few values share. Columns above 9 are more marks."""
-    random = np.random.default_rng(seed)
-    products, users = max(1, rows // 30), max(1, rows // 50)
-    product, user = ((many * random.random(rows) ** 2).astype(np.int64) for many in (products, users))
-    made = {
-        "user": ("user_", user),
-        "day": ("", 1_000_000_000 + 86_400 * random.integers(0, 4000, rows)),
-        "name": ("The Fine Product Number ", product),
-        "style": ("Style of ", product % 89),
-        "id": ("", product * 7919 % 1_000_003 + 1_000_003 * product),
-    }
-    for k in range(columns - len(made)):
-        most = (20, 10, 5, 5)[k % 4]
-        marks = np.clip(random.normal(0.6 * most, 0.2 * most, rows), 0, most).astype(np.int64)
-        made[f"mark {k}"] = (f"{most}: ", marks)
-    names = random.permutation(list(made))[:columns].tolist()
-    return pa.table({name: text(*made[name]) for name in names})
-
-
-def text(prefix: str, values: np.ndarray) -> pa.Array:
-    """Numbers as text behind a prefix."""
-    return pc.binary_join_element_wise(prefix, pa.array(values).cast(pa.string()), "")
-
-
-class PeakMemory:
-    """The resident memory of this process above that at the beginning, looked at every few milliseconds."""
-
-    def __enter__(self) -> PeakMemory:
-        pa.default_memory_pool().release_unused()
-        self._process, self._ended = psutil.Process(), threading.Event()
-        self._before = self._most = self._process.memory_info().rss
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self._ended.wait(0.005):
-            self._most = max(self._most, self._process.memory_info().rss)
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    @property
-    def above(self) -> int:
-        """Bytes."""
-        return self._most - self._before
-
-
-def show(record: dict[str, Any]) -> None:
-    """The result as tables."""
-    console = Console(width=170)
-    shown = Table(
-        title=f"{record['cores']} cores, load {record['load'][0]:.1f}: {record['command']}", title_justify="left"
-    )
-    for name in ("table", "mode", "cells %", "at most", "characters %", "ms (least-most)", "cpu ms", "encode ms"):
-        shown.add_column(name)
-    for n in ENGINES:
-        shown.add_column(f"N = {n}")
-    for result in record["tables"]:
-        for mode in result["modes"]:
-            shown.add_row(*row_of(result, mode))
-    if record["tables"]:
-        console.print(shown)
-    for made in record["synthetic"]:
-        for mode in made["modes"]:
-            encoding, memory = made["encode"]["ms"] / 1000, mode["peak_above_mb"]
-            console.print(
-                f"{made['rows']:,} x {made['columns']} ({made['table_mb']:,.0f} MB), {mode['mode']}: "
-                f"{100 * mode['cells']:.2f} % of cells, {mode['ms'] / 1000:.2f} s (cpu {mode['cpu_ms'] / 1000:.2f}) "
-                f"of which encoding {encoding:.2f} s, {memory:,.0f} MB above the table"
-            )
-    if record["compile"]:
-        first, cached = record["compile"]["first"], record["compile"]["cached"]
-        console.print(
-            f"kernels: compiled in {first:.1f} s, read from the cache in {cached:.1f} s, numba's import included"
-        )
-
-
-def row_of(result: dict[str, Any], mode: dict[str, Any]) -> list[str]:
-    """One line of the table."""
-    name = f"{result['table']}{' shuffled' * result['shuffled']}"
-    start = [name, mode["mode"], f"{100 * mode['cells']:.2f}", f"{100 * result['bound']:.2f}"]
-    start.append(f"{100 * mode['characters']:.2f}")
-    if "ms" not in mode:
-        return start
-    times = [f"{mode['ms']:.1f} ({mode['ms_least']:.1f}-{mode['ms_most']:.1f})", f"{mode['cpu_ms']:.1f}"]
-    parts = [
-        f"-{p['points']:.2f}, {p['largest']:.2f}x" + f" of {p['parts']}" * (p["parts"] < p["n"]) for p in mode["ranges"]
-    ]
-    return [*start, *times, f"{result['encode']['ms']:.1f}", *parts]
 
 
 if __name__ == "__main__":

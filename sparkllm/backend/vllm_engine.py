@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sparkllm.backend.chat import split_template
+from sparkllm.backend.chat import around_message, fast_tokenizer
 from sparkllm.backend.cores import usable_cores
 from sparkllm.backend.engine import Answer, EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.json_grammar import json_grammar
 from sparkllm.backend.profile_rounds import run_rounds
 from sparkllm.backend.speculation import SCHEDULERS, SPECULATION, read_sums, speculative
-from sparkllm.errors import EngineDiedError, EngineStartError
+from sparkllm.errors import EngineDiedError
 
 __all__ = ["VLLMEngine"]
 
@@ -42,8 +42,8 @@ class VLLMEngine:
         arguments = AsyncEngineArgs(**engine_arguments(spec, self._summary))
         # First the tokenizer: a model without a template is told in seconds, not after its weights are loaded.
         tokenizer = _tokenizer(arguments)
-        text_tokenizer = _text_tokenizer(tokenizer)
-        prefix, suffix = _chat(tokenizer, spec)
+        text_tokenizer = fast_tokenizer(tokenizer)
+        prefix, suffix = around_message(tokenizer, spec.chat_template)
         config = vllm_config(spec, self._summary)
         self._speculates = config.scheduler_config.scheduler_cls in SCHEDULERS.values()
         self._llm = AsyncLLM.from_vllm_config(config, disable_log_stats=arguments.disable_log_stats)
@@ -112,6 +112,11 @@ class VLLMEngine:
             seconds = await run_rounds(self._profile, *limits)
             await self._llm.reset_prefix_cache()
             print(f"sparkllm: measured the engine's steps for speculative decoding in {seconds:.1f} s")
+
+    def close(self) -> None:
+        """End vLLM's processes, where this one goes on; those of a server end with its process group."""
+        self._llm.shutdown()
+        del self._llm  # left to the interpreter's end, it would try again when half of it is gone
 
     def speculation(self) -> dict[str, int]:
         """See `Engine.speculation`."""
@@ -215,35 +220,6 @@ def _tokenizer(arguments: Any) -> Any:
         revision=arguments.tokenizer_revision or arguments.revision,
         download_dir=arguments.download_dir,
     )
-
-
-def _text_tokenizer(tokenizer: Any) -> Any:
-    from tokenizers import Tokenizer
-
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise EngineStartError(
-            f"a fast tokenizer (tokenizer.json) was expected, found {type(tokenizer).__name__}: "
-            f"take a model that comes with tokenizer.json"
-        )
-    copy = Tokenizer.from_str(backend.to_str())
-    # Some models' files ask for it; a prompt cut without a word would be a wrong answer.
-    copy.no_truncation()
-    copy.no_padding()
-    return copy
-
-
-def _chat(tokenizer: Any, spec: EngineSpec) -> tuple[str, str]:
-    template = spec.chat_template or getattr(tokenizer, "chat_template", None)
-    if not template:
-        raise EngineStartError("a chat template was expected, the model's tokenizer has none")
-
-    def render(messages: list[dict[str, Any]]) -> str:
-        # Templates ignore what they do not know; Qwen3 and others would think aloud before they answer.
-        options = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
-        return str(tokenizer.apply_chat_template(messages, chat_template=spec.chat_template or None, **options))
-
-    return split_template(render)
 
 
 def _info(llm: Any, spec: EngineSpec, tokenizer_json: str, prefix: str, suffix: str) -> EngineInfo:

@@ -72,8 +72,9 @@ class PromptOrder:
         """The plan's, or else that of the first task of the query: equal rows give equal prompts."""
         if self._task.field_order:
             return self._task.field_order
-        if not self._task.config.optimizer_order_fields or not _free(self._task)[1:]:
-            return tuple(range(len(self._task.call.fields)))
+        free = _free(self._task)
+        if not self._task.config.optimizer_order_fields or len(free) < 2:
+            return (*self._first, *free)
         proposal = order_fields(self._sample(), self._first)
         return tuple(map(int, self._agreed("field-order", ",".join(map(str, proposal))).split(",")))
 

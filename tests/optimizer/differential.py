@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ LEARN, CASCADE = (f"spark.sparkllm.optimizer.{rule}" for rule in ("learnSelectiv
 RULES = [key for key, name in LLMConfig.spark_keys().items() if name.startswith("optimizer_") and key != LEARN]
 # ten rows are read before their code would be compiled
 QUICK = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+MOST_JOINS = 12  # a query of the generator has four at most, and what a rule adds is one for each call
 LARGE = {"spark.sql.autoBroadcastJoinThreshold": "-1", "spark.sql.adaptive.autoBroadcastJoinThreshold": "1MB"}
 Sessions = Mapping[bool, SparkSession]
 
@@ -171,6 +173,8 @@ def judge(name: str, outcome: Outcome, result: Comparison, ordered: bool, by_luc
         problems.append(f"{name}: wrong rows\ngot: {outcome.rows}")
     if outcome.asked < result.asked and not (by_luck and result.asked <= result.dearer):
         problems.append(f"{name}: asks {outcome.asked} rows, fewer than the {result.asked} with all rules")
+    if (joins := len(re.findall(r"\bJoin\b", outcome.plan))) > MOST_JOINS:
+        problems.append(f"{name}: {joins} joins, a rule repeats itself")
     return problems
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-__all__ = ["by_hand", "random_table", "shuffled", "tables"]
+from sparkllm.optimizer.ordering.cells import Cells
+
+__all__ = ["by_hand", "orders_joined", "random_table", "shuffled", "tables"]
 
 _VALUES = [None, "", "a", "b", "aa", "ab", "abc", "a long value", "a long tail", "é", "日本"]
 
@@ -38,6 +40,15 @@ def random_table(seed: int, rows: int, columns: int) -> pa.Table:
 def shuffled(table: pa.Table, seed: int) -> pa.Table:
     """The same rows in another order."""
     return table.take(pa.array(np.random.default_rng(seed).permutation(table.num_rows)))
+
+
+def orders_joined(seed: int, wrong: float, rows: int = 1500, follow: int = 5) -> Cells:
+    """A product with one long text, a customer with several short ones; `wrong` of them are another customer's."""
+    random = np.random.default_rng(seed)
+    customer, product = random.integers(0, 100, rows), random.integers(0, 100, rows)
+    columns = [product, *(np.where(random.random(rows) < wrong, random.integers(0, 100, rows), customer)
+                          for _ in range(follow)), random.integers(0, 5, rows)]  # fmt: skip
+    return Cells.of(np.stack(columns, 1) + 1, [np.r_[0, np.full(100, length)] for length in (60, *[20] * follow, 4)])
 
 
 def by_hand(table: pa.Table, rows: np.ndarray, fields: np.ndarray) -> int:

@@ -55,3 +55,25 @@ def test_a_rule_turns_this_plan_into_that(tables: SparkSession, case: dict[str, 
 def test_every_rule_has_a_pair() -> None:
     switches = {key.rpartition(".")[2] for key, name in LLMConfig.spark_keys().items() if name.startswith("optimizer_")}
     assert {case["rule"] for case in CASES} == switches - NO_RULES_OF_CATALYST
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT id, title FROM t WHERE EXISTS (SELECT 1 FROM u WHERE id = uid AND llm('Is it odd?', uid) = 'ODD')",
+        "SELECT a, title FROM (SELECT uid, llm('What is it?', uid) AS a FROM u) JOIN t ON id = uid WHERE title <> 'x'",
+    ],
+)
+def test_the_rows_of_a_call_are_reduced_once(tables: SparkSession, sql: str) -> None:
+    """Rules run until nothing changes: one that does not know its own work would repeat it a hundred times."""
+    lines = optimized(tables, sql)
+    assert [line.strip(" +-:") for line in lines].count("Join LeftSemi, (id = uid)") <= 2, "\n".join(lines)
+    assert sum("Join" in line for line in lines) == 2
+
+
+def test_the_rows_of_a_correlated_subquery_are_reduced_before_they_are_placed(tables: SparkSession) -> None:
+    sql = "SELECT id FROM t WHERE EXISTS (SELECT 1 FROM u WHERE id = uid AND llm('Is it odd?', uid) = 'ODD')"
+    with configured(tables, {"spark.sql.sources.fileCompressionFactor": "10000"}):
+        lines = optimized(tables, sql)
+    order = [word for line in lines for word in ("Join LeftSemi", "LLMEval", "KeyedRows") if word in line]
+    assert order == ["Join LeftSemi", "LLMEval", "KeyedRows", "Join LeftSemi"], "\n".join(lines)

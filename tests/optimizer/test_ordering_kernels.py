@@ -5,23 +5,27 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sparkllm.optimizer.ordering import kernels as kernels_module
 from sparkllm.optimizer.ordering import order, upper_bounds, warm_up
 from sparkllm.optimizer.ordering.cells import Cells
+from sparkllm.optimizer.ordering.dependence import follows
 from sparkllm.optimizer.ordering.encode import encode_table
 from sparkllm.optimizer.ordering.kernels import VECTORISED, Kernels, compiled, kernels_for
 from sparkllm.optimizer.ordering.level import Level
 from sparkllm.optimizer.ordering.order import MODES
 from sparkllm.optimizer.ordering.vectorised_greedy import Tree
-from tests.optimizer.ordering_tables import random_table, tables
+from tests.optimizer.ordering_tables import by_hand, random_table, tables
 
 EXAMPLES = settings(max_examples=100, deadline=None)
 SIZES = [(1, 1), (2, 3), (50, 4), (400, 7), (1000, 12)]
@@ -36,16 +40,21 @@ def numba() -> Kernels:
 
 
 def solved(kernels: Kernels, cells: Cells) -> list:
-    rows, tree = np.arange(cells.rows), Tree(cells.rows, cells.columns)
-    hits = kernels.greedy(Level.root(cells, rows), tree)
-    return [rows, tree.fields, tree.depths, tree.leaves, hits]
+    found: list = [follows(cells, kernels)]
+    for known in (cells, replace(cells, follows=found[0])):
+        rows, tree = np.arange(cells.rows), Tree(cells.rows, cells.columns)
+        hits = kernels.greedy(Level.root(known, rows), tree)
+        found += [rows, tree.fields, tree.depths, tree.leaves, hits]
+    return found
 
 
 def refined(kernels: Kernels, cells: Cells) -> list:
     groups = (np.arange(cells.rows), np.array([0, cells.rows]))
     found: list = []
+    counted = (kernels.column_gains, kernels.agreeing_pairs)
     for column in range(cells.columns):
-        found += [kernels.column_gains(cells, *groups, np.arange(cells.columns)), *groups]
+        found += [count(cells, *groups, np.arange(cells.columns)) for count in counted]
+        found += groups
         groups = kernels.refine_groups(cells, *groups, column)
     return [*found, *groups]
 
@@ -94,16 +103,50 @@ def test_common_beginnings_are_the_same(numba: Kernels) -> None:
         assert kernels.common_prefix(data, starts, one, other).tolist() == expected
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_whole_order_is_the_same(numba: Kernels, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def check_a_whole_order(numba: Kernels, table: pa.Table, mode: str) -> None:
+    """Both kernels find the same, with what must hold for every order."""
     found = []
     for kernels in (numba, VECTORISED):
-        monkeypatch.setattr(
+        with patch.object(
             import_module("sparkllm.optimizer.ordering.order"), "kernels_for", lambda cells, k=kernels: k
-        )
-        found.append([order(random_table(seed, 300, 6), mode) for seed in range(4)])
-    for one, other in zip(*found, strict=True):
-        same([one.rows, one.fields, one.hits, one.method], [other.rows, other.fields, other.hits, other.method])
+        ):
+            found.append(order(table, mode))
+    one, other = found
+    same([one.rows, one.fields, one.hits, one.method], [other.rows, other.fields, other.hits, other.method])
+    assert sorted(one.rows.tolist()) == list(range(table.num_rows))
+    assert one.hits == by_hand(table, one.rows, one.fields)
+    assert one.hits >= by_hand(table, np.arange(table.num_rows), np.arange(table.num_columns))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_whole_order_is_the_same(numba: Kernels, mode: str, seed: int) -> None:
+    check_a_whole_order(numba, random_table(seed, 300, 6), mode)
+
+
+@EXAMPLES
+@given(tables(), st.sampled_from(MODES))
+def test_a_whole_order_is_the_same_with_nulls_and_empty_values(table: pa.Table, mode: str) -> None:
+    if (numba := compiled()) is None:
+        pytest.skip("numba is not installed")
+    check_a_whole_order(numba, table, mode)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "table",
+    [
+        pa.table({}),
+        pa.table({"a": pa.array([], pa.string())}),
+        pa.table({"a": ["x"], "b": [None]}),
+        pa.table({"null": pa.nulls(9, pa.string())}),
+        pa.table({"same": ["x"] * 9, "too": ["y"] * 9}),
+        pa.table({"all": [str(i) for i in range(9)], "distinct": [f"{i}!" for i in range(9)]}),
+    ],
+    ids=["no column", "no row", "one row", "nulls", "all equal", "all distinct"],
+)
+def test_a_whole_order_is_the_same_at_the_edges(numba: Kernels, mode: str, table: pa.Table) -> None:
+    check_a_whole_order(numba, table, mode)
 
 
 def test_rows_that_agree_are_drawn_together() -> None:
@@ -116,6 +159,13 @@ def test_rows_that_agree_are_drawn_together() -> None:
     assert 0.25 < drawn.mean() < 0.35
 
 
+def printed(code: str) -> list[str]:
+    """The words that a process of its own prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
 def test_without_numba_everything_works_and_nothing_imports_it() -> None:
     code = (
         "import sys; sys.modules['numba'] = None\n"
@@ -124,8 +174,7 @@ def test_without_numba_everything_works_and_nothing_imports_it() -> None:
         "table = pa.table({'a': [str(i % 9) for i in range(60000)]})\n"
         "print(order(table, 'best').hits, upper_bounds(table).hits)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["59991", "59991"], done.stderr
+    assert printed(code) == ["59991", "59991"]
 
 
 def test_small_tables_do_not_wait_for_numba(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,12 +209,11 @@ def test_nothing_is_compiled_after_the_warm_up(numba: Kernels) -> None:
         "from sparkllm.optimizer.ordering import order, solve, upper_bounds\n"
         "from tests.optimizer.ordering_tables import random_table\n"
         "modules = [import_module(f'sparkllm.optimizer.ordering.compiled_{p}')\n"
-        "           for p in ('greedy', 'groups', 'text', 'bounds')]\n"
+        "           for p in ('greedy', 'choice', 'partition', 'groups', 'sample', 'text', 'bounds')]\n"
         "functions = [f for m in modules for f in vars(m).values() if hasattr(f, 'signatures')]\n"
         "def known(): return sum(len(f.signatures) for f in functions)\n"
         "before = known(); table = random_table(1, 3000, 6)\n"
         "for mode in ('fixed', 'fast', 'best'): order(table, mode)\n"
         "solve._COUNT_ALL = 10; order(table); upper_bounds(table); print(before > 6, known() - before)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["True", "0"], done.stderr
+    assert printed(code) == ["True", "0"]

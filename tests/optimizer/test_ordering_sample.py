@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sparkllm.optimizer.order_rows import order_rows
 from sparkllm.optimizer.ordering import solve
 from sparkllm.optimizer.ordering.beam import best_field_order
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.counts import ExactCounts
 from sparkllm.optimizer.ordering.kernels import VECTORISED, kernels_for
 from sparkllm.optimizer.ordering.sample import SampledCounts
-from sparkllm.optimizer.ordering.sort import sort_rows
 
 ROWS = 60_000
 
@@ -27,7 +27,7 @@ def repeated(rows: int = ROWS, seed: int = 0) -> Cells:
 
 
 def share(cells: Cells, order: tuple[int, ...]) -> float:
-    rows = sort_rows(cells, order)
+    rows = order_rows(cells.codes, order)
     return float(kernels_for(cells).shared_with_previous(cells, rows, np.array(order)).sum()) / cells.total
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparkllm.optimizer.prefix import BlockPrefixes, Sequences, blocks, cells, characters, tokens
+from sparkllm.optimizer.encode import Encoded
+from sparkllm.optimizer.prefix import BlockPrefixes, Sequences, blocks, cells, characters, prefix_hit_rate, tokens
 from sparkllm.optimizer.prefix.sequences import sorted_common
 from tests.optimizer.brute_force import sent_cells, trie_hits
 
@@ -47,6 +48,19 @@ def test_cells_are_those_found_in_a_trie_of_earlier_rows(order: Any, static: int
     assert got.hits.tolist() == [hits + static * (i > 0) for i, hits in enumerate(found)]
     assert (got.total - static).tolist() == [sum(lengths[c][v] for c, v in row) for row in sent]
     assert got.data_hits.tolist() == found
+
+
+@settings(max_examples=200, deadline=None)
+@given(orders())
+def test_the_rate_of_a_field_order_is_that_of_its_rows_in_a_trie(order: Any) -> None:
+    codes, rows, fields = order
+    fields = fields if fields.ndim == 1 else np.arange(codes.shape[1])
+    lengths = tuple(np.array([0, *range(1, len(TEXTS))]) * (c + 1) for c in range(codes.shape[1]))
+    sent = sent_cells(codes, rows, fields)
+    hits = sum(lengths[c][v] for row, k in zip(sent, trie_hits(sent), strict=True) for c, v in row[:k])
+    total = sum(lengths[c][v] for row in sent for c, v in row)
+    table = Encoded(codes, tuple([""] * len(TEXTS) for _ in lengths), lengths)
+    assert prefix_hit_rate(table, tuple(fields.tolist())) == pytest.approx(hits / total if total else 0)
 
 
 @settings(max_examples=200, deadline=None)

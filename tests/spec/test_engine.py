@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.make_random_model import make_random_model
+from bench.make_random_model import Shape, make_random_model
 from sparkllm.backend.speculation import read_sums
 from sparkllm.spec.trace import read_trace
 from tests.spec import engine_run
@@ -86,7 +86,7 @@ def test_answers_with_the_model_as_its_own_draft_are_the_same(runs: Runs) -> Non
 
 @pytest.mark.long
 def test_answers_with_a_poor_draft_model_are_the_same(runs: Runs, tmp_path: Path) -> None:
-    make_random_model(tmp_path / "draft", hidden=64, layers=1)
+    make_random_model(tmp_path / "draft", Shape.of(hidden=64, layers=1))
     sums = same(runs, f"draft:{tmp_path / 'draft'}")
     assert sums["rejected"] > 100
 

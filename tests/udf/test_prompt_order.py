@@ -96,6 +96,15 @@ def test_fields_of_the_instruction_stay_in_front(engine: Engine) -> None:
     assert len(set(said)) == 2
 
 
+@pytest.mark.parametrize("settings", [{}, {"optimizer.orderFields": False}])
+def test_rows_are_sorted_by_the_fields_of_the_instruction_first(engine: Engine, settings: dict) -> None:
+    call = {"task": None, "prompt": "Is {b} good?", "fields": ["a", "b"]}
+    run(batches(json.dumps(call), [f"{i}" for i in range(6)], ["tea", "milk"] * 3, **settings))
+    tokenizer = Tokenizer.from_str(engine.info.tokenizer_json)
+    said = [tokenizer.decode(ids).split("?")[0] for ids in engine.asked]
+    assert said == ["Is milk good"] * 3 + ["Is tea good"] * 3
+
+
 def test_a_row_is_asked_once_though_another_window_would_order_its_fields_otherwise(engine: Engine) -> None:
     again = ["one and the same long title of many words", *TITLES[6:]], ["0", *TEXTS[6:]]
     rows = ordered("rows+fields", TITLES[:6] + again[0], TEXTS[:6] + again[1], windowRows=6, maxWindowRows=7)

@@ -22,9 +22,11 @@ import org.apache.spark.sql.internal.SQLConf
   * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, random fields, and
   * a call over the fields of a call below it, whose rows are in place. */
 case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
-  override def apply(plan: LogicalPlan): LogicalPlan =
-    if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("coLocate")) plan
-    else rewrite(plan, limited = false, plan.collect { case e: LLMEval => e })
+  override def apply(plan: LogicalPlan): LogicalPlan = plan match {
+    case Subquery(_, true) => plan // Spark will make it a part of the outer query, where other rules come first
+    case _ if !plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("coLocate") => plan
+    case _ => rewrite(plan, limited = false, plan.collect { case e: LLMEval => e })
+  }
 
   /** @param all calls of the query */
   private def rewrite(plan: LogicalPlan, limited: Boolean, all: Seq[LLMEval]): LogicalPlan = plan match {

@@ -38,7 +38,7 @@ object ReduceByJoin extends Rule[LogicalPlan] with PredicateHelper {
     call <- Lift.of(side, None) if !other.exists(_.isInstanceOf[LLMEval]) && !CoLocate.twice(other)
     keys <- keys(j, call.below, other)
     semi = Join(call.below, columns(other, keys), LeftSemi, Some(keys), JoinHint.NONE)
-    if !done(call.below, semi) && affordable(call.below, other) && fewer(semi, call.below)
+    if !done(call.below, keys) && affordable(call.below, other) && fewer(semi, call.below)
   } yield ColumnPruning(Cascade(semi, call.steps, side.output).plan) // it runs no more after this
 
   /** What the join demands of the rows before any answer is known, if that is more than a cross product. */
@@ -56,10 +56,9 @@ object ReduceByJoin extends Rule[LogicalPlan] with PredicateHelper {
   private def columns(other: LogicalPlan, keys: Expression): LogicalPlan =
     Project(other.output.filter(keys.references.contains), other)
 
-  /** The rows have been through this semi join. */
-  private def done(below: LogicalPlan, semi: Join): Boolean = below match {
-    case p: UnaryNode => done(p.child, semi)
-    case Join(rows, other, LeftSemi, _, _) => other.canonicalized == semi.right.canonicalized || done(rows, semi)
+  /** The rows have been through this semi join, wherever other rules have moved it since, whatever they made of it. */
+  private def done(below: LogicalPlan, keys: Expression): Boolean = below.exists {
+    case Join(_, _, LeftSemi, Some(met), _) => met.references == keys.references
     case _ => false
   }
 

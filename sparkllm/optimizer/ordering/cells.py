@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from sparkllm.optimizer.encode import Encoded
 
-__all__ = ["Cells"]
+__all__ = ["FOLLOWS_UNIT", "Cells"]
+
+FOLLOWS_UNIT = 1024  # `follows` is in whole numbers, so that every kernel adds up the same
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,15 @@ class Cells:
         lengths: int32, the length of each distinct value in any unit; one column after the other, 0 for null.
         offsets: int64 [m + 1], where each column begins in `lengths`.
         values: per column the text of each code, or None where only the codes are known.
+        follows: int64 [m, m], length of column d that a repeated value of column c shares too, in 1 / FOLLOWS_UNIT;
+            see `dependence`. None: not counted.
     """
 
     codes: np.ndarray
     lengths: np.ndarray
     offsets: np.ndarray
     values: tuple[pa.Array, ...] | None = None
+    follows: np.ndarray | None = None
 
     @classmethod
     def of(cls, codes: np.ndarray, lengths: Sequence[np.ndarray], values: Sequence[pa.Array] | None = None) -> Cells:
@@ -77,4 +82,4 @@ class Cells:
 
     def take(self, rows: np.ndarray) -> Cells:
         """The same dictionaries over the chosen rows."""
-        return Cells(np.ascontiguousarray(self.codes[rows]), self.lengths, self.offsets, self.values)
+        return replace(self, codes=np.ascontiguousarray(self.codes[rows]))

@@ -6,14 +6,19 @@ import numpy as np
 from numba import njit
 
 from sparkllm.optimizer.ordering.cells import Cells
-from sparkllm.optimizer.ordering.compiled_greedy import ascending
+from sparkllm.optimizer.ordering.compiled_partition import ascending
 
-__all__ = ["column_gains", "refine_groups", "sample_rows", "shared_with_previous"]
+__all__ = ["agreeing_pairs", "column_gains", "refine_groups", "shared_with_previous"]
 
 
 def column_gains(cells: Cells, rows: np.ndarray, starts: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """See `vectorised_groups.column_gains`."""
     return _column_gains(cells.codes, cells.lengths, cells.offsets, rows, starts, columns)
+
+
+def agreeing_pairs(cells: Cells, rows: np.ndarray, starts: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """See `vectorised_groups.agreeing_pairs`."""
+    return _agreeing_pairs(cells.codes, cells.offsets, rows, starts, columns)
 
 
 def refine_groups(cells: Cells, rows: np.ndarray, starts: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +29,7 @@ def refine_groups(cells: Cells, rows: np.ndarray, starts: np.ndarray, column: in
 
 def shared_with_previous(cells: Cells, rows: np.ndarray, fields: np.ndarray) -> np.ndarray:
     """See `vectorised_groups.shared_with_previous`."""
-    order = np.ascontiguousarray(fields.reshape(-1, cells.columns), dtype=np.int16)
+    order = np.ascontiguousarray(np.atleast_2d(fields), dtype=np.int16)
     return _shared(cells.codes, cells.lengths, cells.offsets, rows, order)
 
 
@@ -43,6 +48,22 @@ def _column_gains(codes, lengths, offsets, rows, starts, columns):  # type: igno
                 else:
                     seen[code] = group + 1
     return gains
+
+
+@njit(cache=True)
+def _agreeing_pairs(codes, offsets, rows, starts, columns):  # type: ignore[no-untyped-def]
+    pairs = np.zeros((len(columns), len(starts) - 1), np.int64)
+    for k in range(len(columns)):
+        column = columns[k]
+        count = np.zeros(offsets[column + 1] - offsets[column], np.int64)
+        for group in range(len(starts) - 1):
+            for position in range(starts[group], starts[group + 1]):
+                code = codes[rows[position], column]
+                pairs[k, group] += 2 * count[code]
+                count[code] += 1
+            for position in range(starts[group], starts[group + 1]):
+                count[codes[rows[position], column]] = 0
+    return pairs
 
 
 @njit(cache=True)
@@ -101,29 +122,3 @@ def _shared(codes, lengths, offsets, rows, fields):  # type: ignore[no-untyped-d
             shared[place] += lengths[offsets[column] + code]
             k, j = k + 1, j + 1
     return shared
-
-
-def sample_rows(cells: Cells, columns: np.ndarray, share: float) -> np.ndarray:
-    """See `vectorised_groups.sample_rows`."""
-    return _sample_rows(cells.codes, columns, np.uint64(round(share * 2**53)))
-
-
-@njit(cache=True)
-def _sample_rows(codes, columns, below):  # type: ignore[no-untyped-def]
-    chosen = np.empty(1024, np.int64)
-    count = 0
-    for row in range(len(codes)):
-        x = np.uint64(0)
-        for column in columns:
-            x += np.uint64(column + 1) + np.uint64(codes[row, column]) + np.uint64(0x9E3779B97F4A7C15)
-            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            x = x ^ (x >> np.uint64(31))
-        if x >> np.uint64(11) < below:
-            if count == len(chosen):
-                larger = np.empty(2 * count, np.int64)
-                larger[:count] = chosen
-                chosen = larger
-            chosen[count] = row
-            count += 1
-    return chosen[:count].copy()

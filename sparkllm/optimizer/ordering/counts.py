@@ -16,7 +16,13 @@ Grouping = tuple[np.ndarray, np.ndarray]
 
 
 class Counts(Protocol):
-    """Joint counts of column sets, exact or estimated; a `state` is what is known of the columns placed so far."""
+    """Joint counts of column sets, exact or estimated; a `state` is what is known of the columns placed so far.
+
+    Attributes:
+        rows: that are counted for one set.
+    """
+
+    rows: int
 
     def start(self) -> Any:
         """No column placed."""
@@ -32,7 +38,7 @@ class ExactCounts:
     """Counts on all rows; states are groups of rows that agree on every column placed, [rows that are not alone]."""
 
     def __init__(self, cells: Cells, kernels: Kernels) -> None:
-        self._cells, self._kernels = cells, kernels
+        self._cells, self._kernels, self.rows = cells, kernels, cells.rows
 
     def start(self) -> Grouping:
         """One group of all rows."""

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from sparkllm.optimizer.ordering import vectorised_bounds, vectorised_greedy, vectorised_groups, vectorised_text
+from sparkllm.optimizer.ordering import (
+    vectorised_bounds,
+    vectorised_greedy,
+    vectorised_groups,
+    vectorised_sample,
+    vectorised_text,
+)
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.level import Level
 
@@ -28,6 +34,7 @@ class Kernels:
     greedy: Callable[..., np.ndarray]
     heaviest_tree: Callable[..., int]
     common_prefix: Callable[..., np.ndarray]
+    agreeing_pairs: Callable[..., np.ndarray]
     column_gains: Callable[..., np.ndarray]
     refine_groups: Callable[..., tuple[np.ndarray, np.ndarray]]
     sample_rows: Callable[..., np.ndarray]
@@ -38,9 +45,10 @@ VECTORISED = Kernels(
     vectorised_greedy.greedy,
     vectorised_bounds.heaviest_tree,
     vectorised_text.common_prefix,
+    vectorised_groups.agreeing_pairs,
     vectorised_groups.column_gains,
     vectorised_groups.refine_groups,
-    vectorised_groups.sample_rows,
+    vectorised_sample.sample_rows,
     vectorised_groups.shared_with_previous,
 )
 _lock = threading.Lock()
@@ -82,15 +90,22 @@ def _try() -> Kernels | None:
 
 
 def _compiled() -> Kernels:
-    from sparkllm.optimizer.ordering import compiled_bounds, compiled_greedy, compiled_groups, compiled_text
+    from sparkllm.optimizer.ordering import (
+        compiled_bounds,
+        compiled_greedy,
+        compiled_groups,
+        compiled_sample,
+        compiled_text,
+    )
 
     return Kernels(
         compiled_greedy.greedy,
         compiled_bounds.heaviest_tree,
         compiled_text.common_prefix,
+        compiled_groups.agreeing_pairs,
         compiled_groups.column_gains,
         compiled_groups.refine_groups,
-        compiled_groups.sample_rows,
+        compiled_sample.sample_rows,
         compiled_groups.shared_with_previous,
     )
 
@@ -103,6 +118,7 @@ def _run_once(kernels: Kernels) -> Kernels:
     kernels.heaviest_tree(cells)
     for data in (np.frombuffer(b"x", np.uint8), np.array([120], dtype=np.uint8)):  # read-only, or not: another type
         kernels.common_prefix(data, np.array([0, 0, 1]), rows, rows)
+    kernels.agreeing_pairs(cells, rows, starts, rows)
     kernels.column_gains(cells, rows, starts, rows)
     kernels.refine_groups(cells, rows, starts, 0)
     kernels.sample_rows(cells, rows, 1.0)

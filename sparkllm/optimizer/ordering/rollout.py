@@ -9,6 +9,7 @@ import numpy as np
 
 from sparkllm.optimizer.ordering.kernels import Kernels
 from sparkllm.optimizer.ordering.level import Level
+from sparkllm.optimizer.ordering.vectorised_choice import choose
 from sparkllm.optimizer.ordering.vectorised_greedy import Tree, constants, descend
 
 __all__ = ["OutOfTime", "rollout"]
@@ -25,9 +26,9 @@ def rollout(
 ) -> np.ndarray:
     """Order rows and fields below each node as `greedy` does, but choose a node's column by what comes of it.
 
-    Each of the `widths[-1]` columns that gain most is tried: the node is split by it and solved below with the
-    remaining `widths[:-1]`, down to the greedy solver. The greedy column is one of those tried, so a node never comes
-    out worse than with the narrower search (Bertsekas, Tsitsiklis and Wu, "Rollout algorithms for combinatorial
+    The greedy column and those that gain most, `widths[-1]` in all, are tried: the node is split by each and solved
+    below with the remaining `widths[:-1]`, down to the greedy solver. As the greedy column is one of them, a node never
+    comes out worse than with the narrower search (Bertsekas, Tsitsiklis and Wu, "Rollout algorithms for combinatorial
     optimization", 1997).
 
     Args:
@@ -53,8 +54,8 @@ def rollout(
     hits = np.zeros(len(level.starts), dtype=np.int64)
     level = Level(level.cells, level.perm, level.starts, level.ends, np.arange(len(hits)), level.active, level.emitted)
     while len(level.starts):
-        level, gain = constants(level, hits, tree)
-        columns, won = _best_of(level, gain, widths[-1], solve)
+        level, gain, again = constants(level, hits, tree)
+        columns, won = _best_of(level, gain, _ranked(level, gain, again)[:, : widths[-1]], solve)
         np.add.at(hits, level.owners, won)
         level = descend(level, columns, tree)
         if tree is None:
@@ -62,10 +63,20 @@ def rollout(
     return hits
 
 
-def _best_of(level: Level, gain: np.ndarray, width: int, solve: Value) -> tuple[np.ndarray, np.ndarray]:
-    """Per node the column that is worth most with all that follows (-1: none), and what the split itself gains."""
+def _ranked(level: Level, gain: np.ndarray, again: np.ndarray) -> np.ndarray:
+    """The greedy column of each node, then those that gain most, int64 [k, m]: that they differ is worth a try."""
+    first, greedy = gain.copy(), choose(level, gain, again)
+    some = np.flatnonzero(greedy >= 0)
+    first[some, greedy[some]] = first[some].max(axis=1) + 1
+    return np.argsort(-first, axis=1, kind="stable")
+
+
+def _best_of(level: Level, gain: np.ndarray, ranked: np.ndarray, solve: Value) -> tuple[np.ndarray, np.ndarray]:
+    """Per node the column that is worth most with all that follows (-1: none), and what the split itself gains.
+
+    `ranked`, int64 [k, width], are the columns that are tried.
+    """
     nodes = np.arange(len(gain))
-    ranked = np.argsort(-gain, axis=1, kind="stable")[:, :width]
     best, most = np.full(len(gain), -1, dtype=np.int64), np.zeros(len(gain), dtype=np.int64)
     for tried in ranked.T:
         won = gain[nodes, tried]

@@ -20,7 +20,6 @@ queries" (VLDB 2001), section 3.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,18 +27,16 @@ import numpy as np
 
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.counts import Grouping
+from sparkllm.optimizer.ordering.drawn_samples import Base, DrawnSamples
 from sparkllm.optimizer.ordering.kernels import Kernels
 
 __all__ = ["SampledCounts"]
 
 _CELLS = 1 << 19  # of a sample
-_KEPT = 16  # samples
-_REMEMBERED = 256  # groupings
+_ALL_CELLS = 1 << 25  # of the samples by each single column, which are all kept
 _PASSES = 64  # over all rows, for bases of several columns
 _MOST_AGREE = 1e-3
 _FEW = 0.01
-
-Base = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -50,23 +47,29 @@ class _State:
 
 
 class SampledCounts:
-    """Joint counts of a table too large to count every set of columns on all rows."""
+    """Joint counts of a table too large to count every set of columns on all rows.
+
+    Attributes:
+        rows: of a sample, about.
+        totals: int64 [m], length of each column; exact, as those that follow.
+        repeated: int64 [m], length that each column repeats.
+        agreement: float64 [m], the probability that two rows agree on a column.
+    """
 
     def __init__(self, cells: Cells, kernels: Kernels, sample_rows: int | None = None) -> None:
         self._cells, self._kernels = cells, kernels
-        wanted = sample_rows or min(max(_CELLS // max(1, cells.columns), 1 << 13), 1 << 17)
-        self._share = min(1.0, wanted / max(1, cells.rows))
+        m = max(1, cells.columns)
+        self.rows = min(cells.rows, sample_rows or min(max(min(_CELLS // m, _ALL_CELLS // m**2), 1 << 10), 1 << 17))
         self._all = tuple(range(cells.columns))
-        self._samples: OrderedDict[Base, tuple[Cells, list[int]]] = OrderedDict()
-        self._groupings: dict[tuple[Base, tuple[int, ...]], Grouping] = {}
-        self._passes = 0
-        self._totals, self._agree, self._singles = [], [], []
+        self._drawn = DrawnSamples(cells, kernels, self.rows)
+        totals, agree, repeated = [], [], []
         for column in self._all:
             lengths = cells.length(column).astype(np.int64)
             counts = np.bincount(cells.codes[:, column], minlength=len(lengths))
-            self._totals.append(int(lengths @ counts))
-            self._singles.append(self._totals[-1] - int(lengths[counts > 0].sum()))
-            self._agree.append(float((counts / max(1, cells.rows)) @ (counts / max(1, cells.rows))))
+            totals.append(int(lengths @ counts))
+            repeated.append(totals[-1] - int(lengths[counts > 0].sum()))
+            agree.append(float((counts / max(1, cells.rows)) @ (counts / max(1, cells.rows))))
+        self.totals, self.agreement, self.repeated = np.array(totals), np.array(agree), np.array(repeated)
 
     def start(self) -> _State:
         """No column placed."""
@@ -75,7 +78,7 @@ class SampledCounts:
     def gains(self, state: _State, columns: Sequence[int]) -> list[float]:
         """Exact for the first column, estimated behind others."""
         if not state.order:
-            return [self._singles[column] for column in columns]
+            return self.repeated[list(columns)].tolist()
         if state.base is not None and state.groups is not None:
             return self._estimate(state.base, state.groups, columns)
         return [self._gain(state.order, column) for column in columns]
@@ -84,65 +87,43 @@ class SampledCounts:
         """One more column placed."""
         order = (*state.order, column)
         if state.base is not None and state.groups is not None:
-            return _State(order, state.base, self._refine(state.base, state.groups, column))
+            return _State(order, state.base, self._drawn.refine(state.base, state.groups, column))
         base = self._base(order)
         if self._agreement(base) <= _MOST_AGREE and set(base) <= set(order):
-            return _State(order, base, self._groups(base, order))
+            return _State(order, base, self._drawn.groups(base, order))
         return _State(order, None, None)
+
+    def groups(self, column: int) -> tuple[Cells, np.ndarray, np.ndarray]:
+        """A sample, and the groups of its rows by one column."""
+        base = self._base((column,))
+        return self._drawn.sample(base), *self._drawn.groups(base, (column,))
 
     def _gain(self, order: tuple[int, ...], column: int) -> float:
         base = self._base((*order, column))
-        return self._estimate(base, self._groups(base, order), [column])[0]
+        return self._estimate(base, self._drawn.groups(base, order), [column])[0]
 
     def _base(self, columns: tuple[int, ...]) -> Base:
         """The base by which a set of columns is counted."""
-        lightest = min(columns, key=lambda column: (self._agree[column], column))
-        if self._agree[lightest] <= _MOST_AGREE:
+        lightest = min(columns, key=lambda column: (self.agreement[column], column))
+        if self.agreement[lightest] <= _MOST_AGREE:
             return (lightest,)
-        rows, starts = self._groups(self._all, columns)
-        sampled = self._sample(self._all)[0].rows
+        rows, starts = self._drawn.groups(self._all, columns)
+        sampled = self._drawn.sample(self._all).rows
         if sampled - len(rows) + len(starts) - 1 <= _FEW * sampled:
             return self._all
         itself = tuple(sorted(columns))
-        return itself if itself in self._samples or self._passes < _PASSES else (lightest,)
+        return itself if itself in self._drawn.samples or self._drawn.passes < _PASSES else (lightest,)
 
     def _agreement(self, base: Base) -> float:
         """The probability that two random rows agree on `base`."""
         if len(base) == 1:
-            return self._agree[base[0]]
-        sizes = np.diff(self._groups(self._all, base)[1])
-        sampled = self._sample(self._all)[0].rows
+            return self.agreement[base[0]]
+        sizes = np.diff(self._drawn.groups(self._all, base)[1])
+        sampled = self._drawn.sample(self._all).rows
         return float((sizes * (sizes - 1.0)).sum()) / max(1.0, sampled * (sampled - 1.0))
 
-    def _sample(self, base: Base) -> tuple[Cells, list[int]]:
-        """The sample drawn by `base`, and the length of each of its columns."""
-        if base not in self._samples:
-            self._passes += len(base) > 1
-            rows = self._kernels.sample_rows(self._cells, np.array(base, dtype=np.int64), self._share)
-            cells = self._cells.take(rows)
-            totals = [int(cells.length(c)[cells.codes[:, c]].sum(dtype=np.int64)) for c in self._all]
-            self._samples[base] = cells, totals
-            if len(self._samples) > _KEPT:  # never the uniform one, which is drawn again and again
-                self._samples.pop(next(known for known in self._samples if known != self._all))
-        return self._samples[base]
-
-    def _groups(self, base: Base, order: tuple[int, ...]) -> Grouping:
-        """The sample's rows, grouped by the columns in `order`; that of the shorter order is mostly known."""
-        if not order:
-            rows = self._sample(base)[0].rows
-            return np.arange(rows), np.array([0, rows])
-        if (base, order) not in self._groupings:
-            groups = self._refine(base, self._groups(base, order[:-1]), order[-1])
-            if len(self._groupings) >= _REMEMBERED:
-                self._groupings.clear()
-            self._groupings[base, order] = groups
-        return self._groupings[base, order]
-
-    def _refine(self, base: Base, groups: Grouping, column: int) -> Grouping:
-        return self._kernels.refine_groups(self._sample(base)[0], *groups, column)
-
     def _estimate(self, base: Base, groups: Grouping, columns: Sequence[int]) -> list[float]:
-        cells, totals = self._sample(base)
+        cells = self._drawn.sample(base)
         gains = self._kernels.column_gains(cells, *groups, np.array(columns, dtype=np.int64)).tolist()
         pairs = zip(columns, gains, strict=True)
-        return [self._totals[column] * gain / max(1, totals[column]) for column, gain in pairs]
+        return [self.totals[column] * gain / max(1, self._drawn.length(base, column)) for column, gain in pairs]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sparkllm.optimizer.order_rows import order_rows
 from sparkllm.optimizer.ordering.align import align
 from sparkllm.optimizer.ordering.beam import best_field_order
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.ordering.counts import ExactCounts
+from sparkllm.optimizer.ordering.dependence import follows
 from sparkllm.optimizer.ordering.kernels import Kernels, kernels_for
 from sparkllm.optimizer.ordering.level import Level
 from sparkllm.optimizer.ordering.rollout import OutOfTime, rollout
 from sparkllm.optimizer.ordering.sample import SampledCounts
-from sparkllm.optimizer.ordering.sort import sort_rows
 from sparkllm.optimizer.ordering.vectorised_greedy import Tree
 
 __all__ = ["Solution", "as_it_is", "best", "fast", "fixed", "shared_cells"]
@@ -44,7 +45,7 @@ def fixed(cells: Cells, kernels: Kernels, given: tuple[int, ...] = ()) -> Soluti
 
 def fast(cells: Cells, kernels: Kernels, given: tuple[int, ...] = ()) -> Solution:
     """The greedy solver."""
-    return _tree("greedy", cells, kernels, given, (), math.inf)
+    return _tree("greedy", replace(cells, follows=follows(cells, kernels)), kernels, given, (), math.inf)
 
 
 def best(cells: Cells, kernels: Kernels, budget: float | None, started: float, given: tuple[int, ...] = ()) -> Solution:
@@ -64,7 +65,8 @@ def _declared(cells: Cells, given: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _portfolio(cells: Cells, kernels: Kernels, given: tuple[int, ...], deadline: float) -> Iterator[Solution]:
-    yield fast(cells, kernels, given)
+    cells = replace(cells, follows=follows(cells, kernels))
+    yield _tree("greedy", cells, kernels, given, (), math.inf)
     yield as_it_is(cells, kernels, given)
     yield _sorted("sorted", cells, kernels, _declared(cells, given))
     yield fixed(cells, kernels, given)
@@ -76,14 +78,14 @@ def _portfolio(cells: Cells, kernels: Kernels, given: tuple[int, ...], deadline:
 
 
 def _sorted(method: str, cells: Cells, kernels: Kernels, order: tuple[int, ...]) -> Solution:
-    rows, fields = sort_rows(cells, order), np.array(order, dtype=np.int16)
+    rows, fields = order_rows(cells.codes, order), np.array(order, dtype=np.int16)
     return Solution(method, rows, fields, _hits(cells, kernels, rows, fields))
 
 
 def _tree(
     method: str, cells: Cells, kernels: Kernels, given: tuple[int, ...], widths: tuple[int, ...], deadline: float
 ) -> Solution:
-    rows, tree = sort_rows(cells, given), Tree(cells.rows, cells.columns)
+    rows, tree = order_rows(cells.codes, given), Tree(cells.rows, cells.columns)
     tree.fields[:, : len(given)] = given
     rollout(Level.below(cells, rows, given), kernels, widths, deadline, tree)
     if cells.rows <= _ALIGN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparkllm.optimizer.ordering.level import Level
+from sparkllm.optimizer.ordering.vectorised_choice import choose
 
 __all__ = ["Tree", "constants", "greedy"]
 
@@ -44,7 +45,7 @@ def greedy(level: Level, tree: Tree | None = None) -> np.ndarray:
 
         NODE(rows, columns)
           emit every column that is constant on the rows     functional dependencies need no hand-given list
-          split by the column whose repeated values are longest in sum: each value held twice or more is a NODE
+          split by the column that `vectorised_choice.choose` names: each value held twice or more is a NODE
           the rows whose value nobody shares are one more NODE, without a column emitted
 
     Columns that do not repeat in a node are not looked at below it. Ties go to the first column of the table, so that
@@ -63,15 +64,18 @@ def greedy(level: Level, tree: Tree | None = None) -> np.ndarray:
     hits = np.zeros(len(level.starts), dtype=np.int64)
     level = Level(level.cells, level.perm, level.starts, level.ends, np.arange(len(hits)), level.active, level.emitted)
     while len(level.starts):
-        level, gain = constants(level, hits, tree)
-        best = np.where(gain.max(axis=1, initial=0) > 0, gain.argmax(axis=1) if gain.shape[1] else -1, -1)
-        np.add.at(hits, level.owners, gain.max(axis=1, initial=0))
+        level, gain, again = constants(level, hits, tree)
+        best = choose(level, gain, again)
+        np.add.at(hits, level.owners, np.where(best >= 0, gain[np.arange(len(gain)), best], 0))
         level = descend(level, best, tree)
     return hits
 
 
-def constants(level: Level, hits: np.ndarray, tree: Tree | None) -> tuple[Level, np.ndarray]:
-    """Emit the columns that are constant on a node, and count them; what a split by each other column would gain."""
+def constants(level: Level, hits: np.ndarray, tree: Tree | None) -> tuple[Level, np.ndarray, np.ndarray]:
+    """Emit the columns that are constant on a node, and count them.
+
+    Returns the level, and of each column that is active still what a split by it would gain, and the rows that repeat.
+    """
     gain, again = level.gains()
     constant = level.active & (again == level.sizes[:, None] - 1) & (level.sizes[:, None] > 1)
     np.add.at(hits, level.owners, np.where(constant, gain, 0).sum(axis=1))
@@ -81,7 +85,7 @@ def constants(level: Level, hits: np.ndarray, tree: Tree | None) -> tuple[Level,
     active = (again > 0) & ~constant
     emitted = level.emitted
     level = Level(level.cells, level.perm, level.starts, level.ends, level.owners, active, emitted)
-    return level, np.where(active, gain, 0)
+    return level, np.where(active, gain, 0), np.where(active, again, 0)
 
 
 def descend(level: Level, columns: np.ndarray, tree: Tree | None) -> Level:

@@ -11,7 +11,7 @@ import numpy as np
 from sparkllm.optimizer.encode import NULL
 from sparkllm.optimizer.ordering.cells import Cells
 
-__all__ = ["column_gains", "refine_groups", "sample_rows", "shared_with_previous"]
+__all__ = ["agreeing_pairs", "column_gains", "refine_groups", "shared_with_previous"]
 
 _CHUNK = 1 << 16
 
@@ -31,6 +31,23 @@ def column_gains(cells: Cells, rows: np.ndarray, starts: np.ndarray, columns: np
         distinct = np.unique(group * len(lengths) + codes) % len(lengths)
         gains[k] = lengths[codes].sum(dtype=np.int64) - lengths[distinct].sum(dtype=np.int64)
     return gains
+
+
+def agreeing_pairs(cells: Cells, rows: np.ndarray, starts: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Ordered pairs of different rows of a group that agree on each of `columns`: int64 [columns, groups].
+
+    >>> cells = Cells.of(np.array([[1, 1], [1, 2], [1, 2]]), [[0, 3, 3], [0, 5, 5]])
+    >>> agreeing_pairs(cells, np.array([0, 1, 2]), np.array([0, 3]), np.array([0, 1])).tolist()
+    [[6], [2]]
+    """
+    groups = len(starts) - 1
+    group = np.repeat(np.arange(groups), np.diff(starts))
+    pairs = np.zeros((len(columns), groups), dtype=np.int64)
+    for k, column in enumerate(columns):
+        wide = len(cells.length(column))
+        keys, counts = np.unique(group * wide + cells.codes[rows, column], return_counts=True)
+        np.add.at(pairs[k], keys // wide, counts * (counts - 1))
+    return pairs
 
 
 def refine_groups(cells: Cells, rows: np.ndarray, starts: np.ndarray, column: int) -> tuple[np.ndarray, np.ndarray]:
@@ -76,29 +93,3 @@ def _shared(cells: Cells, rows: np.ndarray, fields: np.ndarray) -> np.ndarray:
     keys = np.where(codes == NULL, -1, cells.offsets[columns] + codes)
     same = np.logical_and.accumulate((keys[1:] == keys[:-1]) & (keys[1:] >= 0), axis=1)
     return np.where(same, cells.lengths[np.maximum(keys[1:], 0)], 0).sum(axis=1, dtype=np.int64)
-
-
-def sample_rows(cells: Cells, columns: np.ndarray, share: float) -> np.ndarray:
-    """The rows drawn by a hash of their values in `columns`: int64 [about share * n], ascending.
-
-    Rows that agree on `columns` are drawn together or not at all.
-
-    >>> sample_rows(Cells.of(np.array([[9], [8], [9], [7]]), [[0] * 10]), np.array([0]), 0.5).tolist()
-    [0, 2]
-    """
-    chosen = []
-    for start in range(0, cells.rows, _CHUNK):
-        mixed = np.zeros(len(cells.codes[start : start + _CHUNK]), dtype=np.uint64)
-        for column in columns:
-            mixed += np.uint64(column + 1) + cells.codes[start : start + _CHUNK, column].astype(np.uint64)
-            mixed = _mix(mixed)
-        chosen.append(start + np.flatnonzero(mixed >> np.uint64(11) < np.uint64(round(share * 2**53))))
-    return np.concatenate(chosen) if chosen else np.zeros(0, dtype=np.int64)
-
-
-def _mix(x: np.ndarray) -> np.ndarray:
-    """The finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014)."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
