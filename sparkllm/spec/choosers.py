@@ -43,10 +43,11 @@ class ByBatch(Fixed):
 
     def choose(self, decodes: Sequence[Decode], prefill_tokens: int = 0) -> dict[str, int]:
         """The length of this batch size's row."""
-        self.next_length = self._row(len(decodes))
+        self.next_length = self.row(len(decodes))
         return super().choose(decodes)
 
-    def _row(self, batch: int) -> int:
+    def row(self, batch: int) -> int:
+        """The length for a batch of this size."""
         steps = [Step(batch, batch * k, draft_length=k) for k in range(self._most + 1)]
         tokens = [float(expected_tokens(self._acceptance, step.draft_length)) for step in steps]
         return int(np.argmax([t / self._step_time.seconds(s) for t, s in zip(tokens, steps, strict=True)]))

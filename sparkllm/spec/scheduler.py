@@ -40,7 +40,7 @@ _NEEDED = (
 class _Goodput:
     """What both schedulers do besides vLLM's own; stands before it among the bases."""
 
-    _driver: Driver | None = None
+    driver: Driver | None = None
     _placeholders = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -68,11 +68,11 @@ class _Goodput:
             raise LookupError(f"this version of vLLM lacks {missing}")
         config: Any = self.vllm_config  # type: ignore[attr-defined]
         options = DriverOptions.of(config.speculative_config.method, config.additional_config)
-        self._driver = Driver(self, options, self._placeholders)
-        self.dynamic_sd_lookup = self._driver.live
+        self.driver = Driver(self, options, self._placeholders)
+        self.dynamic_sd_lookup = self.driver.live
 
     def _drive(self, act: Callable[[Driver], None]) -> None:
-        if (driver := self._driver) is not None:
+        if (driver := self.driver) is not None:
             self._guarded(lambda: act(driver))
 
     def _guarded(self, act: Callable[[], None]) -> None:
@@ -80,7 +80,7 @@ class _Goodput:
             act()
         except Exception:
             _LOG.warning("the choice of draft lengths failed; vLLM goes on without drafts", exc_info=True)
-            driver, self._driver = self._driver, None
+            driver, self.driver = self.driver, None
             with contextlib.suppress(Exception):
                 self._without_drafts()
             with contextlib.suppress(Exception):

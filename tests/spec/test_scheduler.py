@@ -134,8 +134,8 @@ def test_aborted_requests_are_forgotten(asynchronous: bool) -> None:
     worker.run()
     assert all(len(worker.answers[str(i)]) == (100 if i > 3 else len(worker.answers[str(i)])) for i in range(8))
     assert all(len(worker.answers[str(i)]) < 100 for i in range(4))
-    assert len(scheduler._driver.policy.acceptance._row) <= 4
-    assert not scheduler._driver._under_way
+    assert len(scheduler.driver.policy.acceptance._row) <= 4
+    assert not scheduler.driver._under_way
 
 
 def test_a_failing_policy_is_given_up_with_one_warning(
