@@ -30,6 +30,7 @@ import json
 import os
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +61,8 @@ def main() -> int:
     record = {"command": command(args), **machine(), "model": Path(args.model).name, "load": os.getloadavg()}
     record |= {"concurrency": args.concurrency, "batched_tokens": args.batched_tokens, "limits": LIMITS}
     record |= {"tables": [], "runs": []}
-    asyncio.run(measure(args, record))
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(measure(args, record, Path(folder)))
     print(table(record))
     return 1 if beyond_limits(record) else 0
 
@@ -101,9 +103,9 @@ def command(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-async def measure(args: argparse.Namespace, record: dict[str, Any]) -> None:
+async def measure(args: argparse.Namespace, record: dict[str, Any], folder: Path) -> None:
     """One engine with a large cache for all tables, then one with a small cache for each."""
-    engine = VLLMEngine(spec(args))
+    engine = VLLMEngine(spec(args), folder)
     info = engine.info
     record |= {"device": info.device, "vllm": info.vllm_version, "block_size": info.block_size}
     paths = [Path(args.data, name) for name in args.tables or ()] or sorted(Path(args.data).glob("*.csv"))
@@ -114,7 +116,8 @@ async def measure(args: argparse.Namespace, record: dict[str, Any]) -> None:
     engine.close()
     for name in sents:
         if "small" in args.caches:
-            engine = VLLMEngine(spec(args, *small_cache(args, list(sents[name].values()), info.block_size)))
+            small = small_cache(args, list(sents[name].values()), info.block_size)
+            engine = VLLMEngine(spec(args, *small), folder)
             await measure_table(engine, args, record, name, sents[name], "small")
             engine.close()
 

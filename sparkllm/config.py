@@ -20,6 +20,7 @@ _OPTIMIZER = "optimizer_"
 
 
 def _setting(default: Any, doc: str, least: float | None = None, choices: Sequence[str] = ()) -> Any:
+    """A choice such as `draft:<model>` takes anything in place of what the brackets hold."""
     return field(default=default, metadata={"doc": doc, "least": least, "choices": choices})
 
 
@@ -55,6 +56,12 @@ class LLMConfig:
     )
     gpu_memory_utilization: float = _setting(0.9, "Share of GPU memory for vLLM.", least=0)
     max_num_seqs: int = _setting(0, "Most sequences in one engine step; 0 takes vLLM's default.", least=0)
+    speculation: str = _setting(
+        "off",
+        "Speculative decoding with draft lengths chosen step by step: drafts from n-grams of the text so far, a suffix "
+        "tree, a draft model or an EAGLE head; `auto`: n-grams on a CPU, off on a GPU.",
+        choices=("auto", "off", "ngram", "suffix", "draft:<model>", "eagle:<model>"),
+    )
     engine_options: str = _setting("{}", "More vLLM engine arguments, as a JSON object.")
     max_in_flight: int = _setting(1024, "Most requests of one stream inside the engine at a time.", least=1)
     start_timeout_seconds: float = _setting(900.0, "Longest start of an engine before it counts as failed.", least=0)
@@ -97,7 +104,7 @@ class LLMConfig:
     def __post_init__(self) -> None:
         for f in fields(self):
             value, least, choices = getattr(self, f.name), f.metadata["least"], f.metadata["choices"]
-            taken = f"one of {', '.join(choices)}" if choices and value not in choices else ""
+            taken = f"one of {', '.join(choices)}" if choices and not _is_choice(value, choices) else ""
             taken = f"{least} or more" if least is not None and not value >= least else taken
             if taken:
                 raise ConfigError(f"{_key(f.name)} takes {taken}, got {value!r}; meaning: {f.metadata['doc']}")
@@ -145,6 +152,11 @@ class LLMConfig:
             if value != f.default:
                 out[_key(f.name)] = str(value).lower() if isinstance(value, bool) else str(value)
         return out
+
+
+def _is_choice(value: str, choices: Sequence[str]) -> bool:
+    kinds = [choice.partition("<")[0] for choice in choices if choice.endswith(">")]
+    return value in choices or any(value.startswith(kind) and value != kind for kind in kinds)
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sparkllm.calls import PER_ROW, LLMCall
 from sparkllm.errors import SparkLLMError
 from sparkllm.report_html import bar_svg, report_html
+from sparkllm.report_speculation import speculation_lines
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -81,7 +82,8 @@ class QueryReport:
         error: the failure's message, or None.
         calls: one report for each LLMEval in the plan, counting what its rows used.
         paid: what the engines on this host counted for the query: requests, tokens, failed attempts and aborted
-            requests included; None where that is not known (they have ended, or run on other hosts).
+            requests included, and what speculative decoding did meanwhile (`speculation_*`, where it is on); None
+            where that is not known (they have ended, or run on other hosts).
     """
 
     query: int
@@ -160,6 +162,7 @@ class QueryReport:
             lines += _hit_lines(self)
         if self.paid is not None:
             lines.append(("paid", _paid_line(self.paid)))
+            lines += speculation_lines(self.paid)
         lines.append(
             ("seconds", f"{self.seconds:.1f}" + (f", of them {start:.1f} starting the engine" if start else ""))
         )

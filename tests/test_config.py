@@ -35,6 +35,21 @@ def test_a_choice_that_is_none_names_the_choices() -> None:
         LLMConfig.from_options({"order": "rows"})
 
 
+@pytest.mark.parametrize("value", ["auto", "off", "ngram", "suffix", "draft:/models/small", "eagle:some/head"])
+def test_speculation_takes_a_drafter(value: str) -> None:
+    assert LLMConfig.from_spark({"spark.sparkllm.speculation": value}).speculation == value
+
+
+def test_nothing_is_speculated_unless_asked_for() -> None:
+    assert LLMConfig().speculation == "off"
+
+
+@pytest.mark.parametrize("value", ["", "on", "draft", "draft:", "eagle:", "n-gram"])
+def test_speculation_names_the_drafters_it_takes(value: str) -> None:
+    with pytest.raises(ConfigError, match="takes one of auto, off, ngram, suffix, draft:<model>, eagle:<model>, got"):
+        LLMConfig.from_spark({"spark.sparkllm.speculation": value})
+
+
 def test_every_setting_has_a_meaning() -> None:
     assert all(f.metadata["doc"] for f in LLMConfig.__dataclass_fields__.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -57,6 +58,18 @@ def test_the_text_names_every_count_and_reason() -> None:
 
 def test_a_failed_query_says_so() -> None:
     assert "failed: it broke" in str(report(succeeded=False, error="it broke\nat line 1"))
+
+
+def test_speculation_is_told_where_it_is_on() -> None:
+    counts = {"requests": 1, "prompt_tokens": 1, "cached_tokens": 0, "output_tokens": 9, "failed": 0, "aborted": 0}
+    names = ("steps", "without_drafts", "decodes", "drafted", "accepted", "rejected", "seconds_us", "predicted_us")
+    drafts = dict(zip(names, (4, 1, 8, 12, 6, 2, 1000, 1100), strict=True)) | {"fallbacks": 0}
+    on = counts | {f"speculation_{name}": n for name, n in drafts.items()}
+    text = str(replace(report(), paid=on))
+    assert "1.75 tokens a request and step: 1.50 drafted, acceptance 75.0 %" in text
+    assert "4 that decode, 1 of them without drafts; predicted time 1.10 of measured" in text
+    assert "choice of draft lengths failed" in str(replace(report(), paid=on | {"speculation_fallbacks": 1}))
+    assert "speculation" not in str(replace(report(), paid=counts))
 
 
 def test_the_notebook_view_escapes_what_users_wrote() -> None:

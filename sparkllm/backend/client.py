@@ -162,6 +162,9 @@ class EngineClient:
     def counters(self, query: str | None = None) -> dict[str, int]:
         """Requests, finished, aborted, failed, and the three kinds of tokens: of one query, or since the engine began.
 
+        Where the engine speculates, also `speculation_<name>` for each name in `speculation.SPECULATION`: what the
+        engine did while the query had streams.
+
         Of the last 1,000 queries each; an older or unknown one has zeros.
         """
         return dict(self._ask("counters", query))

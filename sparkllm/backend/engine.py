@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from sparkllm.backend.model_path import fingerprint, resolve
+from sparkllm.backend.speculation import resolve_speculation
 from sparkllm.config import LLMConfig
 from sparkllm.errors import ConfigError, EngineStartError
 
@@ -118,6 +119,9 @@ class Engine(Protocol):
     async def reset_prefix_cache(self) -> None:
         """Forget all cached prefixes."""
 
+    def speculation(self) -> dict[str, int]:
+        """What its draft lengths did since the start, as sums (`SPECULATION`); empty where it does not speculate."""
+
 
 @dataclass(frozen=True)
 class EngineSpec:
@@ -128,6 +132,7 @@ class EngineSpec:
         model: resolved folder or hub id.
         fingerprint: changes when the files of a local model change.
         devices: `cpu`, or the GPUs that are visible (`CUDA_VISIBLE_DEVICES`), or `all`.
+        speculation: off, auto, ngram, suffix, draft:<folder or hub id> or eagle:<folder or hub id>.
     """
 
     application: str
@@ -141,6 +146,7 @@ class EngineSpec:
     kv_cache_gib: float = 0.0
     gpu_memory_utilization: float = 0.9
     max_num_seqs: int = 0
+    speculation: str = "off"
     engine_options: str = "{}"
     idle_seconds: float = 600.0
 
@@ -149,14 +155,16 @@ class EngineSpec:
         """The engine that `config` asks for; checks what can be checked without starting one.
 
         Raises:
-            EngineStartError: the model's folder or the chat template's file is not there.
+            EngineStartError: a model's folder, the chat template's file or the drafter's package is not there.
             ConfigError: `engine_options` is not a JSON object.
         """
         resolved = resolve(model or config.model)
+        options = _canonical_object(config.engine_options)
+        speculation, drafter = resolve_speculation(config.speculation, visible_devices(), json.loads(options))
         return cls(
             application=application,
             model=resolved,
-            fingerprint=fingerprint(resolved),
+            fingerprint=fingerprint(resolved) + (fingerprint(drafter) if drafter else ""),
             devices=visible_devices(),
             chat_template=_template_text(config.chat_template),
             max_model_len=config.max_model_len,
@@ -165,7 +173,8 @@ class EngineSpec:
             kv_cache_gib=config.kv_cache_gib,
             gpu_memory_utilization=config.gpu_memory_utilization,
             max_num_seqs=config.max_num_seqs,
-            engine_options=_canonical_object(config.engine_options),
+            speculation=speculation,
+            engine_options=options,
             idle_seconds=config.idle_seconds,
         )
 

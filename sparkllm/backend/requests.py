@@ -12,6 +12,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
 from sparkllm.backend.engine import Answer, Engine, Sampling
+from sparkllm.backend.query_speculation import QuerySpeculation
 from sparkllm.errors import EngineDiedError
 
 __all__ = ["COUNTERS", "Requests", "Stream"]
@@ -31,6 +32,7 @@ class Requests:
         self.loop = loop
         self.totals = _zeros()
         self._by_query: OrderedDict[str, Counter[str]] = OrderedDict()
+        self._speculation = QuerySpeculation(engine.speculation, _QUERIES)
         self._names = itertools.count()
         self._lock = threading.Lock()
         self._streams = 0
@@ -42,14 +44,16 @@ class Requests:
         self._count_streams(1)
         stream = Stream(self, f"stream-{next(self._names)}", sampling, self._counts(query))
         try:
-            yield stream
+            with self._speculation.of(query):
+                yield stream
         finally:
             stream.abort()
             self._count_streams(-1)
 
     def counters(self, query: str | None) -> Counter[str]:
-        """The totals of one query, or of all; an unknown one has zeros."""
-        return self.totals if query is None else self._by_query.get(query, _zeros())
+        """The totals of one query, or of all, what speculation did among them; an unknown one has zeros."""
+        counts = self.totals if query is None else self._by_query.get(query, _zeros())
+        return Counter({**counts, **self._speculation.sums(query)})
 
     def _counts(self, query: str) -> Counter[str]:
         with self._lock:

@@ -41,7 +41,7 @@ def _die_with(watchdog: int) -> None:
 async def _serve(folder: EngineFolder) -> None:
     spec = folder.spec
     try:
-        engine = _engine(spec)
+        engine = await _engine(spec, folder.path)
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         _enter(folder, "failed", explain(spec.model, _found(error, folder), folder.log))
@@ -67,10 +67,12 @@ async def _serve(folder: EngineFolder) -> None:
     del service
 
 
-def _engine(spec: EngineSpec) -> Engine:
+async def _engine(spec: EngineSpec, folder: Path) -> Engine:
     from sparkllm.backend.vllm_engine import VLLMEngine
 
-    return VLLMEngine(spec)
+    engine = VLLMEngine(spec, folder)
+    await engine.prepare()
+    return engine
 
 
 def _found(error: BaseException, folder: EngineFolder) -> str:

@@ -5,24 +5,29 @@ from __future__ import annotations
 import functools
 import json
 import os
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from sparkllm.backend.chat import split_template
+from sparkllm.backend.chat import around_message, fast_tokenizer
 from sparkllm.backend.cores import usable_cores
 from sparkllm.backend.engine import Answer, EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.json_grammar import json_grammar
-from sparkllm.errors import EngineDiedError, EngineStartError
+from sparkllm.backend.profile_rounds import run_rounds
+from sparkllm.backend.speculation import SCHEDULERS, SPECULATION, read_sums, speculative
+from sparkllm.errors import EngineDiedError
 
 __all__ = ["VLLMEngine"]
 
 _GIB = 1024**3
+_MANY = 1024  # sequences in one step; vLLM takes its own limit where that is lower
 
 
 class VLLMEngine:
     """One AsyncLLM. Make it on the running event loop that will ask it."""
 
-    def __init__(self, spec: EngineSpec) -> None:
-        """Load tokenizer and model.
+    def __init__(self, spec: EngineSpec, folder: Path) -> None:
+        """Load tokenizer and model; `folder` is for the engine's files.
 
         Raises:
             EngineStartError: no chat template, or no fast tokenizer; whatever vLLM raises otherwise.
@@ -32,12 +37,16 @@ class VLLMEngine:
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        arguments = AsyncEngineArgs(**engine_arguments(spec))
+        self._summary = folder / "speculation.json"
+        self._summary.unlink(missing_ok=True)
+        arguments = AsyncEngineArgs(**engine_arguments(spec, self._summary))
         # First the tokenizer: a model without a template is told in seconds, not after its weights are loaded.
         tokenizer = _tokenizer(arguments)
-        text_tokenizer = _text_tokenizer(tokenizer)
-        prefix, suffix = _chat(tokenizer, spec)
-        self._llm = AsyncLLM.from_engine_args(arguments)
+        text_tokenizer = fast_tokenizer(tokenizer)
+        prefix, suffix = around_message(tokenizer, spec.chat_template)
+        config = vllm_config(spec, self._summary)
+        self._speculates = config.scheduler_config.scheduler_cls in SCHEDULERS.values()
+        self._llm = AsyncLLM.from_vllm_config(config, disable_log_stats=arguments.disable_log_stats)
         self._structured_backend = self._llm.vllm_config.structured_outputs_config.backend
         self._vocabulary = self._llm.model_config.get_vocab_size()
         self._tokenizer = text_tokenizer
@@ -95,13 +104,57 @@ class VLLMEngine:
         """See `Engine.reset_prefix_cache`."""
         await self._llm.reset_prefix_cache()
 
+    async def prepare(self) -> None:
+        """Measure how long steps take, where draft lengths are to be chosen; `run_rounds` says how long that takes."""
+        if self._speculates:
+            config = self._llm.vllm_config
+            limits = (config.scheduler_config.max_num_seqs, config.model_config.max_model_len, self._vocabulary)
+            seconds = await run_rounds(self._profile, *limits)
+            await self._llm.reset_prefix_cache()
+            print(f"sparkllm: measured the engine's steps for speculative decoding in {seconds:.1f} s")
+
     def close(self) -> None:
         """End vLLM's processes, where this one goes on; those of a server end with its process group."""
         self._llm.shutdown()
         del self._llm  # left to the interpreter's end, it would try again when half of it is gone
 
+    def speculation(self) -> dict[str, int]:
+        """See `Engine.speculation`."""
+        if not self._speculates:
+            return {}
+        # The scheduler writes the file when it begins: without one, it could not.
+        sums = read_sums(self._summary) or {"fallbacks": 1}
+        return {name: sums.get(name, 0) for name in SPECULATION}
 
-def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
+    async def _profile(self, name: str, token_ids: list[int], max_tokens: int) -> None:
+        from vllm import SamplingParams
+        from vllm.inputs import tokens_input
+
+        parameters = SamplingParams(temperature=0, max_tokens=max_tokens, ignore_eos=True, detokenize=False)
+        async for _ in self._llm.generate(tokens_input(token_ids), parameters, name):
+            pass
+
+
+def vllm_config(spec: EngineSpec, summary: Path) -> Any:
+    """vLLM's configuration, with the scheduler that speculates where `spec` asks for it."""
+    from vllm import AsyncEngineArgs
+    from vllm.usage.usage_lib import UsageContext
+
+    try:
+        config = AsyncEngineArgs(**engine_arguments(spec, summary)).create_engine_config(UsageContext.ENGINE_CONTEXT)
+    except Exception as error:
+        if spec.speculation != "auto":
+            raise
+        print(f"sparkllm: this engine does not speculate, as vLLM refuses it here: {_reason(error)}")
+        return vllm_config(replace(spec, speculation="off"), summary)
+    scheduling = config.scheduler_config
+    if spec.speculation != "off" and scheduling.scheduler_cls is None:
+        # vLLM decides only now whether scheduling is asynchronous; the other class would switch it off.
+        scheduling.scheduler_cls = SCHEDULERS[bool(scheduling.async_scheduling)]
+    return config
+
+
+def engine_arguments(spec: EngineSpec, summary: Path) -> dict[str, Any]:
     """The arguments of vLLM's AsyncEngineArgs; `engine_options` last, so that the user has the last word."""
     cpu = spec.devices == "cpu"
     arguments: dict[str, Any] = {
@@ -125,7 +178,21 @@ def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
         arguments["enforce_eager"] = True
     else:
         arguments["gpu_memory_utilization"] = spec.gpu_memory_utilization
-    return {**arguments, **json.loads(spec.engine_options)}
+    options = json.loads(spec.engine_options)
+    varying = 0 if cpu or spec.speculation == "off" or not _varying_lengths() else spec.max_num_seqs or _MANY
+    ours = speculative(spec.speculation, summary, varying)
+    if ours:
+        theirs = options.pop("additional_config", {})
+        sparkllm = ours["additional_config"]["sparkllm"] | theirs.get("sparkllm", {})
+        ours["additional_config"] = theirs | {"sparkllm": sparkllm}
+    return {**arguments, **ours, **options}
+
+
+def _varying_lengths() -> bool:
+    """Whether this version of vLLM knows draft lengths that vary, and picks its CUDA graphs for them."""
+    from vllm.config import SpeculativeConfig
+
+    return "num_speculative_tokens_per_batch_size" in SpeculativeConfig.__dataclass_fields__
 
 
 def _prepare_environment(spec: EngineSpec) -> None:
@@ -153,35 +220,6 @@ def _tokenizer(arguments: Any) -> Any:
         revision=arguments.tokenizer_revision or arguments.revision,
         download_dir=arguments.download_dir,
     )
-
-
-def _text_tokenizer(tokenizer: Any) -> Any:
-    from tokenizers import Tokenizer
-
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise EngineStartError(
-            f"a fast tokenizer (tokenizer.json) was expected, found {type(tokenizer).__name__}: "
-            f"take a model that comes with tokenizer.json"
-        )
-    copy = Tokenizer.from_str(backend.to_str())
-    # Some models' files ask for it; a prompt cut without a word would be a wrong answer.
-    copy.no_truncation()
-    copy.no_padding()
-    return copy
-
-
-def _chat(tokenizer: Any, spec: EngineSpec) -> tuple[str, str]:
-    template = spec.chat_template or getattr(tokenizer, "chat_template", None)
-    if not template:
-        raise EngineStartError("a chat template was expected, the model's tokenizer has none")
-
-    def render(messages: list[dict[str, Any]]) -> str:
-        # Templates ignore what they do not know; Qwen3 and others would think aloud before they answer.
-        options = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": False}
-        return str(tokenizer.apply_chat_template(messages, chat_template=spec.chat_template or None, **options))
-
-    return split_template(render)
 
 
 def _info(llm: Any, spec: EngineSpec, tokenizer_json: str, prefix: str, suffix: str) -> EngineInfo:

@@ -54,6 +54,9 @@ class FakeEngine:
     async def reset_prefix_cache(self) -> None:
         self.resets += 1
 
+    def speculation(self) -> dict[str, int]:
+        return {}
+
 
 class Served:
     """A fake engine behind a real Flight service on a real Unix socket."""

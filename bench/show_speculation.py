@@ -1,0 +1,81 @@
+"""The tables of a result of speculation.py.
+
+    python bench/show_speculation.py bench/results/speculation.json
+
+by best: goodput's speed by that of the best fixed draft length (*), median of the turns and their quartiles; by k = 0:
+the same by no speculation; known: the policy with the true acceptance. mean: mean draft length of goodput.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["FIXED", "best_fixed", "ratios", "show"]
+
+FIXED = (0, 1, 2, 3, 4, 6, 8)
+
+
+def main() -> None:
+    """Every file named."""
+    for name in sys.argv[1:]:
+        show(json.loads(Path(name).read_text(encoding="utf-8")))
+
+
+def show(record: dict[str, Any]) -> None:
+    """Print one result."""
+    console = Console(width=190)
+    size = f"{record['target'] / 1e6:.0f} M parameters"
+    title = f"tokens a second, {record['cores']} cores, {record['device']}, {size}, load {record['load'][0]:.1f}"
+    for part, what in (("grid", "steady"), ("jumps", "after a jump of acceptance"), ("drains", "a job that drains")):
+        if record.get(part):
+            console.print(table(record[part], f"{what}; {title}"))
+
+
+def table(cells: list[dict[str, Any]], title: str) -> Table:
+    """A row for each cell: tokens a second of every choice, and ratios."""
+    names = [key for key in cells[0] if key in ("batch", "acceptance", "before", "after")]
+    choices = list(cells[0]["turns"])
+    out = Table(*names, *choices, "mean", "by best", "by k = 0", "known by best", title=title)
+    for cell in cells:
+        turns = cell["turns"]
+        best = best_fixed(turns)
+        speeds = [f"{speed(turns[c]):.0f}{'*' * (c == best)}" for c in choices]
+        mean = f"{median(t.get('mean_length', 0.0) for t in turns['goodput']):.2f}"
+        known = spread(ratios(turns, "known", best)) if "known" in turns else ""
+        shown = [spread(ratios(turns, "goodput", best)), spread(ratios(turns, "goodput", "k = 0")), known]
+        out.add_row(*(str(cell[n]) for n in names), *speeds, mean, *shown)
+    return out
+
+
+def speed(turns: list[dict[str, Any]]) -> float:
+    """Median tokens a second."""
+    return float(median(turn["tokens_per_second"] for turn in turns))
+
+
+def best_fixed(turns: dict[str, list[dict[str, Any]]]) -> str:
+    """The fixed draft length of the highest median."""
+    return max((name for name in turns if name.startswith("k = ")), key=lambda name: speed(turns[name]))
+
+
+def ratios(turns: dict[str, list[dict[str, Any]]], name: str, other: str) -> list[float]:
+    """Turn by turn."""
+    pairs = zip(turns[name], turns[other], strict=True)
+    return [a["tokens_per_second"] / b["tokens_per_second"] for a, b in pairs]
+
+
+def spread(values: list[float]) -> str:
+    """Median and quartiles."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{middle:.3f} ({low:.3f}-{high:.3f})"
+
+
+if __name__ == "__main__":
+    main()

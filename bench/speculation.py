@@ -1,0 +1,194 @@
+"""Speculative decoding by goodput against fixed draft lengths, on a real engine with a controlled acceptance.
+
+    python bench/make_random_model.py TARGET --hidden 512 --layers 9
+    python bench/make_random_model.py DRAFT --hidden 64 --layers 1
+    python bench/speculation.py --model TARGET --draft DRAFT --json bench/results/speculation.json
+
+grid     for each acceptance and batch: expected tokens a second of every fixed draft length, of a table by batch size
+         tuned on another acceptance (what vLLM offers), of the goodput policy, and of the policy with the true
+         acceptance; steady, after 200 steps
+jumps    the acceptance of a running batch changes: goodput in steps 150 to 200 after it, by the best fixed length there
+drains   256 requests of very different lengths: the batch falls from 64 to 1; seconds of each choice
+
+The choices take turns in one engine, in a new order each time, so that what else the machine does meets all of them.
+Every ratio is one of the same turn; medians with quartiles. It ends with 1 where the policy was not active or did not
+vary its lengths. `show_speculation.py` prints a result again; it needs nothing but vLLM, torch and numpy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shlex
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from controlled_engine import ControlledEngine
+from machine import machine
+from show_speculation import FIXED, show
+
+ACCEPTANCES = (0.3, 0.6, 0.8, 0.9)
+BATCHES = (1, 4, 16, 64)
+TABLE_ACCEPTANCE = 0.7
+SETTLE = 200  # steps
+JUMPS = ((0.9, 0.3), (0.3, 0.9))
+REQUESTS, MOST_AT_A_TIME = 256, 64
+
+
+def main() -> int:
+    """Measure, print and write."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # vLLM's own lines would bury the figures
+    args = arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        engine = ControlledEngine(args.model, args.draft, MOST_AT_A_TIME, Path(folder), args.engine_options, args.seed)
+        record: dict[str, Any] = {"command": command(args), **machine(), "load": os.getloadavg(), "seed": args.seed}
+        record |= {"device": engine.device, "target": engine.parameters, "table_acceptance": TABLE_ACCEPTANCE}
+        record["profile"] = {"target": engine.profile.target, "draft": engine.profile.draft}
+        parts = {"grid": grid, "jumps": jumps, "drains": drains}
+        for part in args.parts:
+            record[part] = list(parts[part](engine, args))
+            if args.json:
+                args.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    show(record)
+    return 0 if varied(record) else 1
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--model", type=Path, required=True, help="folder of the target")
+    parser.add_argument("--draft", type=Path, required=True, help="folder of the draft model")
+    parser.add_argument("--parts", nargs="+", default=["grid", "jumps", "drains"], choices=["grid", "jumps", "drains"])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
+    parser.add_argument("--acceptances", type=float, nargs="+", default=list(ACCEPTANCES))
+    parser.add_argument("--seconds", type=float, default=1.0, help="of a turn without drafts")
+    parser.add_argument("--engine-options", default="{}", help="JSON of further vLLM arguments")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the result to this file")
+    return parser.parse_args()
+
+
+def command(args: argparse.Namespace) -> str:
+    """The command line without folders."""
+    given = [f"--parts {' '.join(args.parts)}", f"--repeats {args.repeats}", f"--seconds {args.seconds:g}"]
+    options = f" --engine-options {shlex.quote(args.engine_options)}" if args.engine_options != "{}" else ""
+    return f"python bench/speculation.py --model {args.model.name} --draft {args.draft.name} {' '.join(given)}{options}"
+
+
+Choice = Callable[[], None]
+
+
+def choices(engine: ControlledEngine) -> dict[str, Choice]:
+    """What is compared; the policies begin anew."""
+    goodput, known = engine.driver(), engine.driver(known=True)
+    fixed = {f"k = {k}": lambda k=k: engine.fixed(k) for k in FIXED if k <= engine.most}
+    return {
+        **fixed,
+        "by batch": lambda: engine.by_batch(TABLE_ACCEPTANCE),
+        "goodput": lambda: engine.drive(goodput),
+        "known": lambda: engine.drive(known),
+    }
+
+
+def turns(names: list[str], repeats: int, seed: int) -> Iterator[str]:
+    """Each name once in each turn, in a new order."""
+    order = random.Random(seed)
+    for _ in range(repeats):
+        order.shuffle(names)
+        yield from names
+
+
+def grid(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Every cell: for each choice its turns."""
+    for batch in args.batches:
+        for acceptance in args.acceptances:
+            engine.acceptance(lambda number, a=acceptance: a)
+            offered = choices(engine)
+            for name in ("goodput", "known"):
+                steady(engine, offered[name], batch, SETTLE)
+            steps = steps_of(engine, offered["k = 0"], batch, args.seconds)
+            found: dict[str, list[dict[str, Any]]] = {name: [] for name in offered}
+            for name in turns(list(offered), args.repeats, args.seed):
+                found[name].append(steady(engine, offered[name], batch, steps))
+            print(f"batch {batch}, acceptance {acceptance}: done", file=sys.stderr, flush=True)
+            yield {"batch": batch, "acceptance": acceptance, "steps": steps, "turns": found}
+
+
+def steps_of(engine: ControlledEngine, plain: Choice, batch: int, seconds: float) -> int:
+    """How many steps without drafts take so many seconds; not more than fit into the longest answer."""
+    took = steady(engine, plain, batch, 20)
+    return max(20, min(200, round(20 * seconds / took["seconds"])))
+
+
+def steady(engine: ControlledEngine, choice: Choice, batch: int, steps: int) -> dict[str, Any]:
+    """New requests, all of them decoding, for so many steps; in parts where an answer would become too long."""
+    choice()
+    parts = []
+    while steps > 0:
+        engine.start([1900] * batch)
+        engine.all_decode()
+        parts.append(engine.steps(min(steps, 200)))
+        steps -= 200
+    engine.stop()
+    seconds, expected = sum(p.seconds for p in parts), sum(p.expected for p in parts)
+    lengths: Counter[int] = sum((p.lengths for p in parts), Counter())
+    mean = sum(k * n for k, n in lengths.items()) / max(1, lengths.total())
+    return {"seconds": seconds, "tokens_per_second": expected / seconds, "mean_length": mean}
+
+
+def jumps(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What the policy reaches 150 steps after the acceptance changed, beside every fixed length."""
+    for batch in (b for b in args.batches if b > 1):
+        for before, after in JUMPS:
+            found: dict[str, list[dict[str, Any]]] = {}
+            for _ in range(args.repeats):
+                offered = choices(engine)
+                del offered["known"], offered["by batch"]
+                engine.acceptance(lambda number, a=before: a)
+                steady(engine, offered["goodput"], batch, SETTLE)
+                engine.acceptance(lambda number, a=after: a)
+                steady(engine, offered["goodput"], batch, 150)
+                for name in turns(list(offered), 1, args.seed):
+                    found.setdefault(name, []).append(steady(engine, offered[name], batch, 50))
+            print(f"batch {batch}, from {before} to {after}: done", file=sys.stderr, flush=True)
+            yield {"batch": batch, "before": before, "after": after, "turns": found}
+
+
+def drains(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A whole job, its end included, where ever fewer requests are left."""
+    rng = np.random.default_rng(args.seed)
+    lengths = np.minimum(8 + rng.exponential(40, REQUESTS), 400).astype(int)
+    lengths[rng.choice(REQUESTS, 8, replace=False)] = rng.integers(400, 800, 8)  # a few long answers, as real jobs have
+    for acceptance in args.acceptances:
+        engine.acceptance(lambda number, a=acceptance: a)
+        goodput: dict[str, Choice] = choices(engine)
+        del goodput["known"]
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in goodput}
+        batches: list[int] = []
+        for name in turns(list(goodput), args.repeats, args.seed):
+            goodput[name]()
+            engine.start(lengths.tolist())
+            seconds, batches = engine.drain()
+            found[name].append(
+                {"seconds": seconds, "tokens_per_second": int(lengths.sum()) / seconds, "steps": len(batches)}
+            )
+        print(f"drain, acceptance {acceptance}: done", file=sys.stderr, flush=True)
+        yield {"acceptance": acceptance, "requests": REQUESTS, "tokens": int(lengths.sum()), "turns": found}
+
+
+def varied(record: dict[str, Any]) -> bool:
+    """The policy was active, and its lengths differ from cell to cell."""
+    turns_of = [turn["mean_length"] for cell in record.get("grid", ()) for turn in cell["turns"]["goodput"]]
+    return not turns_of or max(turns_of) - min(turns_of) > 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Requests of the engine's own, by which its scheduler measures how long steps take before it serves any other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+__all__ = ["PREFIX", "run_rounds"]
+
+PREFIX = "sparkllm-profile-"
+_COLD_SECONDS = 30.0  # the first step of all; whoever came first would wait for it
+_FIRST_SECONDS = 5.0  # the first round, where single steps take long: without it there is no profile
+_SECONDS = 2.0  # all of them
+_STEPS = 64  # a round ends by itself sooner
+# Requests, and prompt tokens of each. What comes first tells most, as the time may end; the last tells what a longer
+# context costs.
+_ROUNDS = ((1, 16), (8, 16), (64, 16), (8, 512))
+
+Ask = Callable[[str, list[int], int], Awaitable[None]]
+
+
+async def run_rounds(ask: Ask, max_num_seqs: int, max_model_len: int, vocabulary: int) -> float:
+    """Run the rounds until they end or the time has; return the seconds, those of the first, cold step left out.
+
+    Args:
+        ask: has a request of that name answered, with that prompt and at most so many tokens, whatever they are.
+        max_num_seqs: most requests of a step.
+        max_model_len: longest prompt and answer, in tokens; where it leaves no room, nothing is measured.
+        vocabulary: number of token ids.
+    """
+    room, began = max_model_len - _STEPS, time.monotonic()
+    with contextlib.suppress(TimeoutError):
+        for number, (batch, tokens) in enumerate(_ROUNDS if room > 0 else ()):
+            prompt = [i % vocabulary for i in range(1, 1 + min(tokens, room))]
+            spent = time.monotonic() - began
+            # One alone, that ends with its first token: the others find its prompt in the prefix cache.
+            await asyncio.wait_for(ask(f"{PREFIX}{number}-1-0-alone", prompt, 1), _left(number, spent, _COLD_SECONDS))
+            began, spent = (time.monotonic(), 0.0) if not number else (began, time.monotonic() - began)
+            names = [f"{PREFIX}{number}-{min(batch, max_num_seqs)}-{i}" for i in range(min(batch, max_num_seqs))]
+            together = asyncio.gather(*(ask(name, prompt, _STEPS) for name in names))
+            await asyncio.wait_for(together, _left(number, spent, _FIRST_SECONDS))
+    return time.monotonic() - began
+
+
+def _left(number: int, spent: float, first: float) -> float:
+    return first if not number else max(0.0, _SECONDS - spent)

@@ -1,0 +1,129 @@
+"""How likely the target accepts the next draft token, for each request and for the whole fleet of them.
+
+The conditional acceptance a is position-free: the probability that a draft token is accepted, given that all before it
+were (SmartSpec, arXiv 2406.14066). A verified draft of d tokens of which m are accepted is m trials that
+went well and, if m < d, one that did not; the tokens behind the first rejection are no trials. Hence
+
+    a = accepted / (accepted + first rejections)
+
+and not accepted / drafted, which is too low by the tokens that were never looked at.
+
+Three levels, each the prior of the next: an optimistic constant, the fleet, the request. Evidence fades with every
+step, so a jump is followed; where none arrives, a request goes back to the fleet's mean and the fleet to the constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sparkllm.spec.arrays import Floats, Ints
+
+__all__ = ["Acceptance", "Estimates"]
+
+_ACCEPTED, _REJECTED, _MATCHES, _ASKED = range(4)
+
+
+class Estimates(NamedTuple):
+    """Of n requests, (n,) each.
+
+    Attributes:
+        acceptance: conditional acceptance, 0..1.
+        match_rate: share of its steps in which the drafter finds a match, 0..1: n-gram and suffix drafters.
+        trials: evidence behind the request's own acceptance, after fading.
+    """
+
+    acceptance: Floats
+    match_rate: Floats
+    trials: Floats
+
+
+class Acceptance:
+    """Counts that fade, by request and over all requests.
+
+    Args:
+        prior: acceptance and match rate before any evidence; optimistic, so that drafting is tried.
+        prior_trials: trials that the constant prior is worth to the fleet.
+        fleet_trials: trials that the fleet's mean is worth to a request.
+        fleet_fade, request_fade: share of the evidence kept from one step to the next.
+        most_trials: no more of the fleet's evidence is kept; a large batch fills it in a step or two.
+    """
+
+    def __init__(
+        self,
+        prior: float = 0.8,
+        prior_trials: float = 2.0,
+        fleet_trials: float = 8.0,
+        fleet_fade: float = 0.96,
+        request_fade: float = 0.97,
+        most_trials: float = 500.0,
+    ) -> None:
+        self._prior, self._prior_trials, self._fleet_trials = prior, prior_trials, fleet_trials
+        self._fleet_fade, self._request_fade, self._most_trials = fleet_fade, request_fade, most_trials
+        self._fleet = np.zeros(4)
+        self._counts = np.zeros((64, 4))
+        self._row: dict[str, int] = {}
+        self._free: list[int] = []
+
+    @property
+    def mean(self) -> float:
+        """The fleet's conditional acceptance, 0..1."""
+        return self._of_fleet(_ACCEPTED, self._fleet[_ACCEPTED] + self._fleet[_REJECTED])
+
+    @property
+    def match_rate(self) -> float:
+        """Share of the asked steps and requests in which the drafter proposed something, 0..1."""
+        return self._of_fleet(_MATCHES, self._fleet[_ASKED])
+
+    def estimates(self, ids: Sequence[str]) -> Estimates:
+        """What is known of each request, which is remembered from here on; of a new one, what is known of the fleet."""
+        for request_id in [i for i in ids if i not in self._row]:
+            self._add_row(request_id)
+        good, bad, matches, asked = self._counts[self._rows(ids)].T
+        return Estimates(
+            self._shrunk(good, good + bad, self.mean), self._shrunk(matches, asked, self.match_rate), good + bad
+        )
+
+    def observe(self, ids: Sequence[str], drafted: Ints, accepted: Ints) -> None:
+        """One verified step: draft tokens verified and accepted of each request, (n,) each; 0 drafted only fades.
+
+        A request that is not or no longer remembered tells about the fleet alone.
+        """
+        good = np.clip(accepted, 0, drafted)
+        self._add(ids, _ACCEPTED, good.astype(float), (good < drafted).astype(float))
+
+    def offer(self, ids: Sequence[str], matched: np.ndarray) -> None:
+        """One step's proposals: whether the drafter that was asked found a match for each request, (n,) bool."""
+        self._add(ids, _MATCHES, matched.astype(float), np.ones(len(ids)))
+
+    def forget(self, request_id: str) -> None:
+        """The request has ended."""
+        row = self._row.pop(request_id, None)
+        if row is not None:
+            self._counts[row] = 0.0
+            self._free.append(row)
+
+    def _add(self, ids: Sequence[str], first: int, one: Floats, two: Floats) -> None:
+        pair = slice(first, first + 2)
+        rows = np.array([self._row.get(i, -1) for i in ids], dtype=np.int64)
+        counts = self._counts[rows, pair] * self._request_fade + np.column_stack((one, two))
+        self._counts[rows[rows >= 0], pair] = counts[rows >= 0]
+        fleet = self._fleet[pair] * self._fleet_fade + (one.sum(), two.sum())
+        self._fleet[pair] = fleet * min(1.0, self._most_trials / max(fleet.sum(), 1.0))
+
+    def _of_fleet(self, good: int, trials: float) -> float:
+        return float((self._fleet[good] + self._prior * self._prior_trials) / (trials + self._prior_trials))
+
+    def _shrunk(self, good: Floats, trials: Floats, mean: float) -> Floats:
+        return (good + mean * self._fleet_trials) / (trials + self._fleet_trials)
+
+    def _add_row(self, request_id: str) -> None:
+        row = self._free.pop() if self._free else len(self._row)
+        if row >= len(self._counts):
+            self._counts = np.concatenate((self._counts, np.zeros_like(self._counts)))
+        self._row[request_id] = row
+
+    def _rows(self, ids: Sequence[str]) -> Ints:
+        return np.array([self._row[i] for i in ids], dtype=np.int64)

@@ -1,0 +1,73 @@
+"""Time that speculation may lose against not speculating, and what of it goes into probes.
+
+Estimates that fade toward an optimistic prior must err now and then, at the running system's cost. Here that cost is
+booked: each step earns a small share of its time, a step with drafts pays what it took longer than one without and is
+paid for the tokens it gained. No step may cost more than the account holds, so speculation loses at most that share,
+plus what is lent at start, whatever the estimates say, as long as predicted times are right. An empty account leads
+back in small steps: a single draft is affordable soon, and where it gains, the next plan may be larger.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparkllm.spec.arrays import Floats, Ints
+
+__all__ = ["Allowance"]
+
+_KNOWN = 4.0  # faded trials from which on a request's own estimate needs no probe
+_HASTE = 2.0  # a step's probes may cost this many times what the step earns, while something is saved
+
+
+class Allowance:
+    """The account, in seconds.
+
+    Args:
+        share: part of the time that may be lost.
+        most_steps: no more than the time of that many steps is saved: it can be lost at once when acceptance falls.
+        first_steps: the time of that many steps is lent at start.
+    """
+
+    def __init__(self, share: float = 0.007, most_steps: float = 8.0, first_steps: float = 0.5) -> None:
+        self._share, self._most_steps, self._first_steps = share, most_steps, first_steps
+        self.balance: float | None = None  # unknown before the first step has a time
+
+    def limit(self, plain: float) -> float:
+        """Seconds that a step of `plain` seconds may take longer for its drafts."""
+        return max(0.0, self._first_steps * plain if self.balance is None else self.balance)
+
+    def settle(self, plain: float, seconds: float, gained: float, token: float) -> None:
+        """Book one step.
+
+        Args:
+            plain: seconds of the step without drafts.
+            seconds: its seconds with them.
+            gained: draft tokens accepted.
+            token: seconds that a token takes without drafts.
+        """
+        if self.balance is None:
+            self.balance = self._first_steps * plain
+        change = self._share * plain - (seconds - plain) + gained * token
+        self.balance = min(self.balance + change, self._most_steps * plain)
+
+    @staticmethod
+    def thin(evidence: Floats) -> NDArray[np.bool_]:
+        """Whose estimate is worth a probe, by the trials behind it."""
+        return evidence < _KNOWN
+
+    def probes(self, evidence: Floats, cost: Floats, limit: float, token: float, asked: float) -> Ints:
+        """Which of the requests that verify nothing verify one draft all the same, those known least first.
+
+        Args:
+            evidence: trials behind each such request's estimate, (n,).
+            cost: seconds of 0, 1, .. further draft tokens in this step, (n + 1,) or shorter.
+            limit: seconds that the step may still take.
+            token: seconds that a token takes without drafts; a probe that costs more could not pay if it were accepted.
+            asked: seconds that the drafter took for these drafts; it is worth as much again to look at them.
+        """
+        if len(cost) < 2 or cost[1] >= token:
+            return np.zeros(0, dtype=np.int64)
+        spend = min(limit, max(_HASTE * self._share * token * len(evidence), float(cost[1]), asked))
+        order = np.argsort(evidence, kind="stable")[: np.searchsorted(cost[1:], spend, side="right")]
+        return order[self.thin(evidence[order])]

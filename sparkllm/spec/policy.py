@@ -1,0 +1,127 @@
+"""How many draft tokens each request verifies in the next step, and how many the drafter is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from sparkllm.spec.acceptance import Acceptance
+from sparkllm.spec.allowance import Allowance
+from sparkllm.spec.arrays import Ints
+from sparkllm.spec.planner import DraftsAtHand, Planner
+from sparkllm.spec.step_time import Step, StepTime
+from sparkllm.spec.totals import Totals
+
+__all__ = ["Decode", "DraftPolicy", "Drafter", "PlannedStep"]
+
+Decode = tuple[str, int, int]  # request id, tokens of its context, draft tokens that exist for it (-1: not known)
+Drafter = Literal["ngram", "suffix", "model"]
+
+
+@dataclass(frozen=True)
+class PlannedStep(Step):
+    """A step as it was chosen; `dataclasses.replace` its counts where the scheduler did otherwise.
+
+    Attributes:
+        predicted: predicted seconds.
+        blind: requests whose drafts were asked for without knowing whether they exist.
+    """
+
+    predicted: float = 0.0
+    blind: frozenset[str] = field(default=frozenset(), repr=False)
+
+
+class DraftPolicy:
+    """Chooses the draft lengths of the highest goodput, step by step.
+
+    `choose` before a step, `observe` after it with the `step` that `choose` left behind; several may be under way.
+
+    Args:
+        most: longest draft, K.
+        step_time: predicts the time of steps.
+        drafter: "model" drafts for every request; "ngram" and "suffix" where they find a match.
+        acceptance, allowance: estimates and account, with their own settings.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        step_time: StepTime,
+        drafter: Drafter = "model",
+        acceptance: Acceptance | None = None,
+        allowance: Allowance | None = None,
+    ) -> None:
+        if most < 0:
+            raise ValueError(f"expected a longest draft of 0 or more; found {most}; give the engine's draft length")
+        self.most, self.next_length = most, most
+        self.step_time, self.matching = step_time, drafter != "model"
+        self.acceptance, self.allowance = acceptance or Acceptance(), allowance or Allowance()
+        self._planner = Planner(most, step_time, self.allowance)
+        self.step = PlannedStep(0)
+        self.totals = Totals()
+
+    def choose(self, decodes: Sequence[Decode], prefill_tokens: int = 0) -> dict[str, int]:
+        """Draft tokens to verify of each request that decodes in the next step; also sets `next_length` and `step`."""
+        if not decodes:
+            self.step = self._planned(Step(0, prefill_tokens=prefill_tokens))
+            return {}
+        ids = [request_id for request_id, _, _ in decodes]
+        offered = np.array([offers for _, _, offers in decodes], dtype=np.int64)
+        caps = np.minimum(np.where(offered < 0, self.next_length, offered), self.most)
+        self._learn_matches(ids, offered)
+        step = Step(len(ids), 0, sum(context for _, context, _ in decodes), prefill_tokens)
+        known = self.acceptance.estimates(ids)
+        matches = known.match_rate if self.matching else np.ones(len(ids))
+        drafts = DraftsAtHand(caps, np.where(offered < 0, matches, 1.0), self.next_length)
+        lengths, self.next_length = self._planner.plan(step, known._replace(match_rate=matches), drafts)
+        step = replace(step, draft_tokens=int(lengths.sum()), draft_length=self.next_length)
+        blind = np.flatnonzero((offered < 0) & (lengths > 0)) if self.matching else ()
+        self.step = self._planned(step, frozenset(ids[i] for i in blind))
+        return dict(zip(ids, lengths.tolist(), strict=True))
+
+    def observe(
+        self, verified: Sequence[tuple[str, int, int]], seconds: float, step: PlannedStep | None = None
+    ) -> None:
+        """A step has ended.
+
+        Args:
+            verified: (request id, draft tokens verified, draft tokens accepted) of each request that decoded.
+            seconds: how long it took.
+            step: the `step` that `choose` left behind; the latest one where only one is under way.
+        """
+        step = step or self.step
+        ids = [request_id for request_id, _, _ in verified]
+        drafted, accepted = np.array([v[1:] for v in verified], dtype=np.int64).reshape(-1, 2).T
+        if blind := [i for i, request_id in enumerate(ids) if request_id in step.blind]:
+            self.acceptance.offer([ids[i] for i in blind], drafted[blind] > 0)
+        if ids:
+            self.acceptance.observe(ids, drafted, accepted)
+            self._settle(step, int(accepted.sum()))
+        self.step_time.observe(step, seconds)
+        self.totals.add(len(ids), drafted, accepted, seconds, step.predicted)
+
+    def forget(self, request_id: str) -> None:
+        """The request has ended."""
+        self.acceptance.forget(request_id)
+
+    def summary(self) -> dict[str, float]:
+        """What has happened since the start, and the fleet's estimates now; see `Totals.summary`."""
+        now = {"estimated_acceptance": self.acceptance.mean, "allowance_seconds": self.allowance.balance or 0.0}
+        return self.totals.summary() | now | ({"match_rate": self.acceptance.match_rate} if self.matching else {})
+
+    def _learn_matches(self, ids: Sequence[str], offered: Ints) -> None:
+        known = offered >= 0
+        if self.matching and self.next_length and known.any():
+            self.acceptance.offer([ids[i] for i in np.flatnonzero(known)], offered[known] > 0)
+
+    def _planned(self, step: Step, blind: frozenset[str] = frozenset()) -> PlannedStep:
+        return PlannedStep(**vars(step), predicted=self.step_time.seconds(step), blind=blind)
+
+    def _settle(self, step: Step, accepted: int) -> None:
+        """Book what the step's drafts cost and gained, by predicted times: a busy machine is not their fault."""
+        plain = replace(step, draft_tokens=0, draft_length=0)
+        token = self.step_time.seconds(replace(plain, prefill_tokens=0)) / max(1, step.batch)
+        self.allowance.settle(self.step_time.seconds(plain), self.step_time.seconds(step), accepted, token)

@@ -1,0 +1,96 @@
+"""What was measured at engine start: the target's step time by batched tokens and context, the draft's by batch and k.
+
+On an accelerator a step's time is flat in its batched tokens until the arithmetic takes longer than reading the
+weights, and rises from there; SmartSpec's straight line (arXiv 2406.14066) becomes a monotone
+piecewise-linear curve.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from sparkllm.spec.arrays import Floats
+
+__all__ = ["Curve", "Profile", "context_slope"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Measured points; repeats are welcome, their median counts.
+
+    Attributes:
+        target: (batched tokens, context tokens of the whole batch, seconds) of steps without drafting. Some batched
+            tokens should be measured at two contexts: without that the cost of context is taken as 0. They should reach
+            the most requests times K + 1: behind the last point, time is taken to grow in proportion to the tokens.
+        draft: (requests, draft length, seconds) of the drafter alone; length 0 is what it costs when nothing is asked,
+            and a length that was not measured takes the nearest shorter or longer one's. Empty for drafters that cost
+            about nothing.
+    """
+
+    target: Sequence[tuple[int, int, float]]
+    draft: Sequence[tuple[int, int, float]] = ()
+
+
+class Curve:
+    """A monotone piecewise-linear function through points; flat before the first, straight on behind the last.
+
+    With `proportional`, it grows at least in proportion behind the last point: flat as the points may be, nobody has
+    measured that it stays so.
+    """
+
+    def __init__(self, points: Iterable[tuple[float, float]], proportional: bool = False) -> None:
+        groups = defaultdict(list)
+        for x, y in points:
+            groups[x].append(y)
+        if not groups:
+            raise ValueError("expected at least one measured point of the target; found none; profile the engine first")
+        self._x = np.array(sorted(groups), dtype=float)
+        self._y = _rising([median(groups[x]) for x in self._x])
+        rise, run = np.diff(self._y), np.diff(self._x)
+        # Noise may flatten the last piece; the whole curve's mean slope is the least that is plausible behind it.
+        self._slope = max(rise[-1] / run[-1], rise.sum() / run.sum()) if len(rise) else 0.0
+        if proportional:
+            self._slope = max(self._slope, self._y[-1] / self._x[-1])
+
+    @property
+    def first(self) -> float:
+        """The value at the first point and before it."""
+        return float(self._y[0])
+
+    def __call__(self, x: Floats | float) -> Floats:
+        """Values at `x`, of its shape."""
+        return np.interp(x, self._x, self._y) + self._slope * np.maximum(0.0, x - self._x[-1])
+
+
+def context_slope(target: Sequence[tuple[int, int, float]]) -> float:
+    """Seconds of a context token, from points that differ in nothing but their context; never negative.
+
+    Contexts of different batches are not compared: where both grow together, nobody knows which of them took the time.
+    """
+    groups = defaultdict(list)
+    for tokens, context, seconds in target:
+        groups[tokens].append((context, seconds))
+    product = square = 0.0
+    for group in groups.values():
+        contexts, seconds = np.array(group, dtype=float).T
+        away = contexts - contexts.mean()
+        product += float(away @ (seconds - seconds.mean()))
+        square += float(away @ away)
+    return max(0.0, product / square) if square else 0.0
+
+
+def _rising(values: Sequence[float]) -> Floats:
+    """The nearest non-decreasing sequence in least squares: pool adjacent violators."""
+    pools: list[tuple[float, int]] = []
+    for value in values:
+        mean, size = value, 1
+        while pools and pools[-1][0] > mean:
+            before, count = pools.pop()
+            mean, size = (before * count + mean * size) / (count + size), count + size
+        pools.append((mean, size))
+    return np.repeat([mean for mean, _ in pools], [size for _, size in pools]).astype(float)

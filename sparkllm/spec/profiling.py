@@ -1,0 +1,113 @@
+"""The profile of an engine, measured with requests of its own before it serves any other.
+
+The engine's owner sends rounds of requests named `<prefix><round>-<batch>-<number>`. Once a round's whole batch
+decodes, its steps go through a schedule of (draft tokens to verify, draft length to ask the drafter for); after two
+times through, the round ends by itself. A step that verifies asks for nothing and the other way round, so that
+
+    seconds(verify, 0) = target(batch * (1 + verify))     seconds(0, ask) - seconds(0, 0) = draft(batch, ask)
+
+What a drafter does when nothing is asked of it (a draft model's forward pass that keeps its KV cache in step) counts
+as the target's. Drafts to verify are made up where the worker takes them from the scheduler: any tokens cost the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from sparkllm.spec.profile import Profile
+
+__all__ = ["Measurement", "Profiling", "profile_of"]
+
+_WARM_UP = 2
+_REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One step of a round: all `batch` requests verified `verified` drafts each; the drafter was asked for `asked`."""
+
+    round: int
+    batch: int
+    context: int
+    verified: int
+    asked: int
+    seconds: float
+
+
+class Profiling:
+    """Plans the steps of the rounds and keeps what they took.
+
+    Args:
+        prefix: how the names of the rounds' requests begin; empty: there are no rounds.
+        most: longest draft, K.
+        asks: whether the drafter's time depends on what it is asked for, as a draft model's does.
+        makes_up: whether the scheduler may hand the worker drafts of its own: not under asynchronous scheduling.
+    """
+
+    def __init__(self, prefix: str, most: int, asks: bool, makes_up: bool) -> None:
+        self.measurements: list[Measurement] = []
+        self._prefix, self._makes_up = prefix, makes_up
+        lengths = sorted({0, 1, most // 2, most})
+        asking = [(0, k) for k in lengths[1:]] if asks or not makes_up else []
+        # What is verified was asked for one step earlier: without made-up drafts there are no others.
+        pairs = [p for k in lengths[1:] for p in (*[a for a in asking if a[1] == k], (k, 0))]
+        self._plan = [(0, 0)] * _WARM_UP + [(0, 0), *pairs] * _REPEATS
+        self._round, self._step = -1, 0
+
+    def owns(self, request: Any) -> bool:
+        """Whether the request is one of a round."""
+        return bool(self._prefix) and request.request_id.startswith(self._prefix)
+
+    def prepare(self, requests: Sequence[Any]) -> int:
+        """Give the decoding `requests` of a round their drafts; return the draft length to ask for."""
+        this, batch = self._names(requests[0])
+        verify = ask = 0
+        if len(requests) == batch:
+            self._round, self._step = this, self._step + 1 if this == self._round else 0
+            if self._step < len(self._plan):
+                verify, ask = self._plan[self._step]
+            else:
+                end(requests)
+        for request in requests:
+            at_hand = [0] * verify if self._makes_up else request.spec_token_ids
+            request.spec_token_ids = list(at_hand[:verify])
+        return ask
+
+    def observe(self, request: Any, batch: int, context: int, drafts: int, asked: int, seconds: float) -> None:
+        """A step in which `batch` requests of a round decoded, `request` one of them, with `drafts` over all."""
+        this, whole = self._names(request)
+        if this == self._round and batch == whole and _WARM_UP <= self._step < len(self._plan) and not drafts % batch:
+            self.measurements.append(Measurement(this, batch, context, drafts // batch, asked, seconds))
+
+    def _names(self, request: Any) -> tuple[int, int]:
+        this, batch, *_ = request.request_id.removeprefix(self._prefix).split("-")
+        return int(this), int(batch)
+
+
+def end(requests: Sequence[Any]) -> None:
+    """Let requests end with their next token."""
+    for request in requests:
+        request.max_tokens = request.num_output_tokens + 1
+
+
+def profile_of(measurements: Sequence[Measurement]) -> Profile | None:
+    """The profile; None where nothing was measured.
+
+    Of repeats the shortest counts: a busy machine makes steps longer, nothing makes them shorter. The steps of a round
+    count with its mean context: their own differ by a few tokens, and a slope through these would be noise.
+    """
+    target, draft = [], []
+    for number in sorted({m.round for m in measurements}):
+        steps = [m for m in measurements if m.round == number]
+        batch, context = steps[0].batch, round(fmean(m.context for m in steps))
+        shortest: dict[tuple[int, int], float] = {}
+        for m in steps:
+            shortest[m.verified, m.asked] = min(m.seconds, shortest.get((m.verified, m.asked), m.seconds))
+        target += [(batch * (1 + verified), context, s) for (verified, asked), s in shortest.items() if not asked]
+        if (0, 0) in shortest:
+            longer = [(batch, asked, max(0.0, s - shortest[0, 0])) for (_, asked), s in shortest.items() if asked]
+            draft += [(batch, 0, 0.0), *longer] if longer else []
+    return Profile(tuple(target), tuple(draft)) if target else None

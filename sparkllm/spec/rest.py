@@ -1,0 +1,43 @@
+"""When the choice of draft lengths is left out, because it would take longer than it could gain.
+
+A choice takes half a millisecond to two. Where steps take tens of them that is nothing; where a small model's steps
+take a few, and drafts do not pay, it would be the one cost of speculation. So its time is booked: a hundredth of each
+step and what accepted drafts saved stand against it, and where too little stands there, it rests until the hundredths
+have made up for it. While there is nothing to choose from, one step in sixteen is looked at, for the step times alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["Rest"]
+
+_COST = 0.01
+_MOST_STEPS = 100  # of one rest
+_SAVED = 10  # choices that gained nothing, from which on there is rest
+_QUIET_STEPS = 16
+
+
+class Rest:
+    """Says before each step whether to leave the choice out."""
+
+    def __init__(self) -> None:
+        self._steps, self._quiet = 0, 0
+        self._balance: float | None = None  # seconds; unknown before the first choice has taken its time
+
+    def now(self, quiet: bool) -> bool:
+        """Whether to leave it out; `quiet` where there is nothing to choose from."""
+        if self._steps:
+            self._steps -= 1
+            return True
+        self._quiet = self._quiet + 1 if quiet else 0
+        return self._quiet % _QUIET_STEPS > 0
+
+    def chose(self, spent: float, seconds: float, gained: float) -> None:
+        """A choice took `spent` seconds, and its accepted drafts saved `gained`, in a step of `seconds`."""
+        most, allowed = _SAVED * spent, _COST * seconds
+        balance = most if self._balance is None else self._balance
+        self._balance = min(most, balance + gained + allowed - spent)
+        if self._balance < 0:
+            wanted = math.ceil(-self._balance / allowed) if allowed else _MOST_STEPS
+            self._steps, self._balance = min(_MOST_STEPS, wanted), 0.0

@@ -1,0 +1,109 @@
+"""The predicted time of an engine step (SmartSpec, arXiv 2406.14066):
+
+    seconds = curve(batched tokens) + c_context * context tokens + draft(requests, draft length)
+
+The curve and the draft's table come from a profile; five factors on their terms follow the measured steps. Prefill
+tokens are batched tokens: with them a decode token stands higher on the curve. A step with prefill teaches only the
+prefill's factor, as attention inside a prompt and its chunks follow other laws than decodes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparkllm.spec.arrays import Floats
+from sparkllm.spec.correction import Correction
+from sparkllm.spec.profile import Curve, Profile, context_slope
+
+__all__ = ["Step", "StepTime"]
+
+_BASE, _TOKENS, _CONTEXT, _DRAFT, _PREFILL = range(5)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an engine step does.
+
+    Attributes:
+        batch: requests that decode.
+        draft_tokens: draft tokens to verify, over the batch.
+        context_tokens: tokens in the KV cache of the requests that decode, over the batch.
+        prefill_tokens: prompt tokens computed in the same step.
+        draft_length: draft length that the drafter is asked for at the end of the step.
+    """
+
+    batch: int
+    draft_tokens: int = 0
+    context_tokens: int = 0
+    prefill_tokens: int = 0
+    draft_length: int = 0
+
+
+class StepTime:
+    """Predicts the time of steps and learns from measured ones. All times are in seconds.
+
+    Args:
+        profile: what was measured at engine start.
+        correction: how measured steps change it.
+    """
+
+    def __init__(self, profile: Profile, correction: Correction | None = None) -> None:
+        self._per_context = context_slope(profile.target)
+        points = ((n, s - self._per_context * context) for n, context, s in profile.target)
+        self._curve = Curve(points, proportional=True)
+        self._profile = profile
+        self._drafts: dict[tuple[int, int], Floats] = {}
+        self._correction = correction or Correction(5)
+
+    @property
+    def factors(self) -> Floats:
+        """Corrections of base, batched tokens, context, draft and prefill, (5,); 1 is the profile."""
+        return self._correction.factors
+
+    def seconds(self, step: Step) -> float:
+        """Predicted time of a step."""
+        return float(self._parts(step) @ self.factors)
+
+    def verify(self, step: Step, most: int) -> Floats:
+        """Predicted time of the target's part of `step` with 0, 1, .. `most` draft tokens, (most + 1,)."""
+        parts = self._parts(step) * self.factors
+        prefill = float(step.prefill_tokens)
+        tokens = self._curve(prefill + step.batch + np.arange(most + 1)) - self._curve(prefill)
+        return parts[_BASE] + parts[_CONTEXT] + parts[_PREFILL] + self.factors[_TOKENS] * tokens
+
+    def draft(self, batch: int, most: int) -> Floats:
+        """Predicted time of the drafter for draft lengths 0, 1, .. `most`, (most + 1,)."""
+        return self.factors[_DRAFT] * self._draft(batch, most)
+
+    def observe(self, step: Step, seconds: float) -> None:
+        """A measured step."""
+        self._correction.observe(self._parts(step), seconds, only=_PREFILL if step.prefill_tokens else None)
+
+    def _parts(self, step: Step) -> Floats:
+        prefill = float(step.prefill_tokens)
+        base, before = self._curve.first, float(self._curve(prefill))
+        tokens = float(self._curve(prefill + step.batch + step.draft_tokens)) - before
+        context = self._per_context * step.context_tokens
+        draft = self._draft(step.batch, step.draft_length)[-1]
+        return np.array([base, tokens, context, draft, before - base])
+
+    def _draft(self, batch: int, most: int) -> Floats:
+        if not self._profile.draft or not batch:
+            return np.zeros(most + 1)
+        if (batch, most) not in self._drafts:
+            self._drafts[batch, most] = _draft_times(self._profile.draft, batch, most)
+        return self._drafts[batch, most]
+
+
+def _draft_times(points: Sequence[tuple[int, int, float]], batch: int, most: int) -> Floats:
+    groups = defaultdict(list)
+    for requests, length, seconds in points:
+        groups[requests].append((length, seconds))
+    lengths = np.arange(most + 1.0)
+    table = {requests: Curve(group)(lengths) for requests, group in groups.items()}
+    by_batch = [Curve((requests, times[k]) for requests, times in table.items()) for k in range(most + 1)]
+    return np.array([float(curve(batch)) for curve in by_batch])

@@ -1,0 +1,43 @@
+"""The choice's own time is held to a hundredth where drafts gain nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparkllm.spec.rest import Rest
+
+
+def choices(steps: int, spent: float, seconds: float, gained: float = 0.0, quiet: bool = False) -> int:
+    rest, made = Rest(), 0
+    for _ in range(steps):
+        if not rest.now(quiet):
+            made += 1
+            if not quiet:
+                rest.chose(spent, seconds, gained)
+    return made
+
+
+@pytest.mark.parametrize(("spent", "seconds"), [(0.001, 0.004), (0.001, 0.02), (0.002, 0.03)])
+def test_choices_that_gain_nothing_cost_a_hundredth(spent: float, seconds: float) -> None:
+    assert choices(2000, spent, seconds) * spent <= 0.0101 * 2000 * seconds + 11 * spent
+
+
+def test_a_choice_without_gain_among_some_with_it_is_no_reason_to_rest() -> None:
+    rest, made = Rest(), 0
+    for step in range(300):
+        made += not rest.now(quiet=False)
+        rest.chose(0.001, 0.004, gained=0.002 if step % 2 else 0.0)
+    assert made == 300
+
+
+def test_choices_are_never_given_up() -> None:
+    assert choices(1000, spent=0.1, seconds=0.001) >= 19
+
+
+def test_a_choice_that_gains_or_is_cheap_is_made_at_every_step() -> None:
+    assert choices(100, spent=0.001, seconds=0.004, gained=0.001) == 100
+    assert choices(100, spent=0.001, seconds=0.2) == 100
+
+
+def test_where_there_is_nothing_to_choose_from_one_step_in_sixteen_is_looked_at() -> None:
+    assert choices(160, 0.001, 0.004, quiet=True) == 10
