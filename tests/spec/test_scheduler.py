@@ -44,7 +44,7 @@ def true_profile(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if record.name.startswith("sparkllm")]
+    return [record.getMessage() for record in caplog.records if record.name.startswith("sparkllm")]
 
 
 def decoded(worker: MadeUpWorker, wanted: dict[str, int]) -> None:
