@@ -141,7 +141,8 @@ class ControlledEngine:
         self.scheduler = core.scheduler
         self.most = int(self.scheduler.num_spec_tokens)
         self.sampler.runner = runner = core.model_executor.driver_worker.worker.model_runner
-        self.device, self.parameters = str(runner.device), sum(p.numel() for p in runner.get_model().parameters())
+        shape = self._engine.model_config.hf_config
+        self.device, self.shape = str(runner.device), f"hidden {shape.hidden_size}, {shape.num_hidden_layers} layers"
         self._placeholders = bool(self._engine.vllm_config.scheduler_config.async_scheduling)
         self._last = 0
         self.profile = self._profiled(folder / "trace")

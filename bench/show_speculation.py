@@ -32,8 +32,8 @@ def main() -> None:
 def show(record: dict[str, Any]) -> None:
     """Print one result."""
     console = Console(width=190)
-    size = f"{record['target'] / 1e6:.0f} M parameters"
-    title = f"tokens a second, {record['cores']} cores, {record['device']}, {size}, load {record['load'][0]:.1f}"
+    where = f"{record['cores']} cores, {record['device']}, {record['target']}, load {record['load'][0]:.1f}"
+    title = f"tokens a second; {where}"
     for part, what in (("grid", "steady"), ("jumps", "after a jump of acceptance"), ("drains", "a job that drains")):
         if record.get(part):
             console.print(table(record[part], f"{what}; {title}"))

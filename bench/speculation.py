@@ -49,7 +49,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         engine = ControlledEngine(args.model, args.draft, MOST_AT_A_TIME, Path(folder), args.engine_options, args.seed)
         record: dict[str, Any] = {"command": command(args), **machine(), "load": os.getloadavg(), "seed": args.seed}
-        record |= {"device": engine.device, "target": engine.parameters, "table_acceptance": TABLE_ACCEPTANCE}
+        record |= {"device": engine.device, "target": engine.shape, "table_acceptance": TABLE_ACCEPTANCE}
         record["profile"] = {"target": engine.profile.target, "draft": engine.profile.draft}
         parts = {"grid": grid, "jumps": jumps, "drains": drains}
         for part in args.parts:
