@@ -182,7 +182,8 @@ def test_small_tables_do_not_wait_for_numba(monkeypatch: pytest.MonkeyPatch) -> 
     few, many = (SimpleNamespace(codes=np.zeros(size), columns=1) for size in (100, 10**6))
     assert kernels_for(few) is VECTORISED  # type: ignore[arg-type]
     warm_up().join()
-    assert kernels_for(few) is kernels_for(many) is compiled()  # type: ignore[arg-type]
+    there = compiled() or VECTORISED  # where numba is not installed
+    assert kernels_for(few) is kernels_for(many) is there  # type: ignore[arg-type]
 
 
 def test_a_numba_that_cannot_be_used_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
