@@ -17,6 +17,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+from make_random_model import Shape, demo_config
 
 __all__ = ["sequences"]
 
@@ -48,7 +49,7 @@ def sequences(rng: np.random.Generator, number: int, length: int, vocabulary: in
 def main() -> None:
     """The command line."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("out", type=Path)
@@ -62,28 +63,14 @@ def main() -> None:
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     with resources.as_file(resources.files("sparkllm") / "demo" / "model") as folder:
-        old = LlamaConfig.from_pretrained(folder)
-        config = LlamaConfig(
-            hidden_size=args.hidden,
-            intermediate_size=2 * args.hidden,
-            num_hidden_layers=args.layers,
-            num_attention_heads=args.hidden // 64,
-            num_key_value_heads=args.hidden // 64,
-            vocab_size=old.vocab_size,
-            max_position_embeddings=old.max_position_embeddings,
-            tie_word_embeddings=True,
-            bos_token_id=old.bos_token_id,
-            eos_token_id=old.eos_token_id,
-            pad_token_id=old.pad_token_id,
-            architectures=["LlamaForCausalLM"],
-            dtype="float32",
-        )
+        heads = args.hidden // 64
+        config = demo_config(folder, Shape(args.hidden, args.layers, heads, heads, 2 * args.hidden), dtype="float32")
         model = LlamaForCausalLM(config)
         optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01, betas=(0.9, 0.98))
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.rate, total_steps=args.steps, pct_start=0.1)
         began = time.monotonic()
         for step in range(args.steps):
-            tokens, known = map(torch.from_numpy, sequences(rng, args.batch, args.length, old.vocab_size))
+            tokens, known = map(torch.from_numpy, sequences(rng, args.batch, args.length, config.vocab_size))
             scores = model(input_ids=tokens).logits[:, :-1][known[:, 1:]]
             wanted = tokens[:, 1:][known[:, 1:]]
             loss = torch.nn.functional.cross_entropy(scores, wanted)

@@ -13,8 +13,9 @@ import shutil
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-__all__ = ["SHAPES", "Shape", "make_random_model"]
+__all__ = ["SHAPES", "Shape", "demo_config", "make_random_model"]
 
 
 @dataclass(frozen=True)
@@ -41,26 +42,33 @@ SHAPES = {
 }
 
 
+def demo_config(folder: Path, shape: Shape, dtype: str = "bfloat16") -> Any:
+    """A Llama's configuration for the tokenizer of the demo model in `folder`."""
+    from transformers import LlamaConfig
+
+    old = LlamaConfig.from_pretrained(folder)
+    return LlamaConfig(
+        **asdict(shape),
+        vocab_size=old.vocab_size,
+        max_position_embeddings=old.max_position_embeddings,
+        tie_word_embeddings=True,
+        bos_token_id=old.bos_token_id,
+        eos_token_id=old.eos_token_id,
+        pad_token_id=old.pad_token_id,
+        architectures=["LlamaForCausalLM"],
+        dtype=dtype,
+    )
+
+
 def make_random_model(out: Path, shape: Shape = SHAPES["29m"], seed: int = 0, weights: bool = True) -> int:
     """Write the model to the folder `out`; return its number of parameters (30 million by default)."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
     torch.manual_seed(seed)
     demo = resources.files("sparkllm") / "demo" / "model"
     with resources.as_file(demo) as folder:
-        old = LlamaConfig.from_pretrained(folder)
-        config = LlamaConfig(
-            **asdict(shape),
-            vocab_size=old.vocab_size,
-            max_position_embeddings=old.max_position_embeddings,
-            tie_word_embeddings=True,
-            bos_token_id=old.bos_token_id,
-            eos_token_id=old.eos_token_id,
-            pad_token_id=old.pad_token_id,
-            architectures=["LlamaForCausalLM"],
-            dtype="bfloat16",
-        )
+        config = demo_config(folder, shape)
         with torch.device("cpu" if weights else "meta"):
             model = LlamaForCausalLM(config)
         if weights:

@@ -12,7 +12,7 @@ drains   256 requests of very different lengths: the batch falls from 64 to 1; s
 
 The choices take turns in one engine, in a new order each time, so that what else the machine does meets all of them.
 Every ratio is one of the same turn; medians with quartiles. It ends with 1 where the policy was not active or did not
-vary its lengths. `show_speculation.py` prints a result again; it needs nothing but vLLM, torch and numpy.
+vary its lengths. It needs no Spark. `show_speculation.py` prints a result again.
 """
 
 from __future__ import annotations
