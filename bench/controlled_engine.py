@@ -57,11 +57,6 @@ class Segment:
     expected: float
     lengths: Counter[int]
 
-    @property
-    def mean_length(self) -> float:
-        """Mean draft length of a request and step."""
-        return sum(k * n for k, n in self.lengths.items()) / max(1, self.lengths.total())
-
 
 class ControlledSampler:
     """Takes the place of vLLM's `rejection_sample`."""
@@ -156,12 +151,12 @@ class ControlledEngine:
 
     def fixed(self, length: int) -> None:
         """vLLM's own way with one length."""
-        self.scheduler.driver, self.scheduler.dynamic_sd_lookup = None, LiveLength(length)
+        self._choose(None, LiveLength(length))
 
     def by_batch(self, acceptance: float) -> None:
         """vLLM's own way with a table from batch size to length, tuned on this acceptance and the engine's profile."""
         table = ByBatch(self.most, StepTime(self.profile), acceptance)
-        self.scheduler.driver, self.scheduler.dynamic_sd_lookup = None, _Rows(table)
+        self._choose(None, _Rows(table))
 
     def driver(self, known: bool = False) -> Driver:
         """The goodput policy anew; `known`: with the true acceptance instead of estimates."""
@@ -172,7 +167,17 @@ class ControlledEngine:
 
     def drive(self, driver: Driver) -> None:
         """Draft lengths by `driver`."""
-        self.scheduler.driver, self.scheduler.dynamic_sd_lookup = driver, driver.live
+        self._choose(driver, driver.live)
+
+    def _choose(self, driver: Driver | None, lengths: Any) -> None:
+        self._chosen = self.scheduler.driver = driver
+        self.scheduler.dynamic_sd_lookup = lengths
+
+    def _still_chosen(self) -> None:
+        if self.scheduler.driver is not self._chosen:
+            raise RuntimeError(
+                "the choice of draft lengths failed under way, see the warning above: nothing to compare"
+            )
 
     # requests
 
@@ -203,6 +208,7 @@ class ControlledEngine:
         for _ in range(number):
             self._engine.step()
         seconds = time.perf_counter() - began
+        self._still_chosen()
         lengths = self.sampler.lengths
         lengths[0] += batch * number - lengths.total()
         return Segment(seconds, self._emitted() - before, batch * number + self.sampler.expected, lengths)
@@ -213,7 +219,9 @@ class ControlledEngine:
         while self._engine.has_unfinished_requests():
             self._engine.step()
             batches.append(len(self.scheduler.running))
-        return time.perf_counter() - began, batches
+        seconds = time.perf_counter() - began
+        self._still_chosen()
+        return seconds, batches
 
     def _emitted(self) -> int:
         return sum(r.num_output_tokens for r in self.scheduler.requests.values())
@@ -241,6 +249,7 @@ class ControlledEngine:
 
         limits = (self.scheduler.max_num_running_reqs, 2048, self._engine.model_config.get_vocab_size())
         asyncio.run(run_rounds(ask, *limits))
+        self._chosen = self.scheduler.driver
         self.start([4])
         self.drain()
         return read_trace(trace)[0].profile

@@ -11,8 +11,8 @@ jumps    the acceptance of a running batch changes: goodput in steps 150 to 200 
 drains   256 requests of very different lengths: the batch falls from 64 to 1; seconds of each choice
 
 The choices take turns in one engine, in a new order each time, so that what else the machine does meets all of them.
-Every ratio is one of the same turn; medians with quartiles. It ends with 1 where the policy was not active or did not
-vary its lengths. It needs no Spark. `show_speculation.py` prints a result again.
+Every ratio is one of the same turn; medians with quartiles. It ends with an error where the policy was given up, and
+with 1 where the grid's lengths do not vary. It needs no Spark. `show_speculation.py` prints a result again.
 """
 
 from __future__ import annotations
@@ -78,7 +78,14 @@ def arguments() -> argparse.Namespace:
 
 def command(args: argparse.Namespace) -> str:
     """The command line without folders."""
-    given = [f"--parts {' '.join(args.parts)}", f"--repeats {args.repeats}", f"--seconds {args.seconds:g}"]
+    cells = [f"--batches {' '.join(map(str, args.batches))}", f"--acceptances {' '.join(map(str, args.acceptances))}"]
+    given = [
+        f"--seed {args.seed}",
+        *cells,
+        f"--parts {' '.join(args.parts)}",
+        f"--repeats {args.repeats}",
+        f"--seconds {args.seconds:g}",
+    ]
     options = f" --engine-options {shlex.quote(args.engine_options)}" if args.engine_options != "{}" else ""
     return f"python bench/speculation.py --model {args.model.name} --draft {args.draft.name} {' '.join(given)}{options}"
 
@@ -149,14 +156,14 @@ def jumps(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[s
     for batch in (b for b in args.batches if b > 1):
         for before, after in JUMPS:
             found: dict[str, list[dict[str, Any]]] = {}
-            for _ in range(args.repeats):
+            for repeat in range(args.repeats):
                 offered = choices(engine)
                 del offered["known"], offered["by batch"]
                 engine.acceptance(lambda number, a=before: a)
                 steady(engine, offered["goodput"], batch, SETTLE)
                 engine.acceptance(lambda number, a=after: a)
                 steady(engine, offered["goodput"], batch, 150)
-                for name in turns(list(offered), 1, args.seed):
+                for name in turns(list(offered), 1, args.seed + repeat):
                     found.setdefault(name, []).append(steady(engine, offered[name], batch, 50))
             print(f"batch {batch}, from {before} to {after}: done", file=sys.stderr, flush=True)
             yield {"batch": batch, "before": before, "after": after, "turns": found}
@@ -185,7 +192,7 @@ def drains(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[
 
 
 def varied(record: dict[str, Any]) -> bool:
-    """The policy was active, and its lengths differ from cell to cell."""
+    """The policy's lengths differ from cell to cell of the grid."""
     turns_of = [turn["mean_length"] for cell in record.get("grid", ()) for turn in cell["turns"]["goodput"]]
     return not turns_of or max(turns_of) - min(turns_of) > 1
 
