@@ -12,14 +12,33 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from sparkllm.backend.placement import Bucket, ModelShape, ReplicaKind, Serving, load, rate
 from sparkllm.backend.placement.problem import Problem
 
-__all__ = ["Instance", "random_instance", "sliced_cost"]
+__all__ = ["Instance", "catalogued_instance", "random_instance", "sliced_cost"]
+
+LLAMA_8B = ModelShape.from_config(
+    {
+        "hidden_size": 4096,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "intermediate_size": 14336,
+        "vocab_size": 128256,
+    },
+    "Llama-3.1-8B",
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """Rates float64 [b], requests a second; throughput float64 [b, g] of one GPU, 0 where it cannot; usd [g] an hour."""
+    """What is asked for, and what GPUs can do.
+
+    Attributes:
+        rates: float64 [b], requests a second.
+        throughput: float64 [b, g], of them by one GPU; 0 where it cannot.
+        usd: float64 [g], an hour of one GPU.
+    """
 
     rates: np.ndarray
     throughput: np.ndarray
@@ -50,6 +69,23 @@ def random_instance(seed: int, buckets: tuple[int, int] = (36, 100), types: tupl
     instance = Instance(rates, speed, usd)
     needed = instance.loads.min(axis=1).sum()
     return Instance(rates * random.uniform(3, 40) / needed, speed, usd)
+
+
+def catalogued_instance(seed: int) -> Instance:
+    """Four to six types of the catalogue and Llama-3.1-8B: 6 x 6 to 10 x 10 buckets by input and output, with rates
+    from the throughput model and requests spread around a random size; three to forty of the best GPUs are needed."""
+    random, gpus = np.random.default_rng(seed), [gpu for gpu in load().gpus.values() if gpu.price]
+    types = [gpus[i] for i in random.choice(len(gpus), int(random.integers(4, 7)), replace=False)]
+    edge = int(random.integers(6, 11))
+    sizes = [(i, o) for i in np.geomspace(32, 16_000, edge) for o in np.geomspace(4, 2000, edge)]
+    centre, spread = random.uniform([4, 2], [8, 6]), random.uniform(0.8, 2.0, 2)
+    rates = np.exp(-(((np.log(sizes) - centre) / spread) ** 2).sum(axis=1) / 2) * random.uniform(0.5, 1.5, len(sizes))
+    kinds, serving = [ReplicaKind(gpu) for gpu in types], Serving()
+    speed = np.array([[rate(kind, LLAMA_8B, Bucket(i, o, 1), serving) for kind in kinds] for i, o in sizes])
+    usd = np.array([kind.usd_per_hour for kind in kinds])
+    served = speed.any(axis=1)
+    needed = Instance(rates[served], speed[served], usd).loads.min(axis=1).sum()
+    return Instance(rates[served] * random.uniform(3, 40) / needed, speed[served], usd)
 
 
 def sliced_cost(instance: Instance, slices: int = 1, seconds: float = 60.0) -> float:

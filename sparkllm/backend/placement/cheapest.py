@@ -17,6 +17,7 @@ __all__ = ["cheapest"]
 _GAP = 1e-6  # relative, at which a placement counts as the cheapest
 _SECONDS = 30.0  # the longest search; what was found until then is taken
 _FEW = 4  # replicas; with more, rows of their own for z_bg <= y_g cost more time than they save
+_DUST = 1e-4  # of a replica; work that the solver's tolerance of 1e-6 might find room for on no replica at all
 _SLACK = 1e-6  # of a replica, by which the solver may exceed the work of its replicas
 
 
@@ -36,8 +37,10 @@ def cheapest(problem: Problem, deadline: float, billing: str = RELEASED) -> Spli
         return None
     kinds, shares = len(most), len(pairs.bucket)
     constraints = [LinearConstraint(pairs.sums(kinds), 1, 1), _capacity(problem, pairs, deadline)]
-    if np.where(problem.fits, problem.work, np.inf).min(axis=1).sum() < _FEW * deadline:
-        constraints.append(LinearConstraint(_opened(pairs, kinds), -np.inf, 0))
+    few = np.where(problem.fits, problem.work, np.inf).min(axis=1).sum() < _FEW * deadline
+    opened = np.flatnonzero(pairs.work < (np.inf if few else _DUST * deadline))
+    if len(opened):
+        constraints.append(_opened(pairs, kinds, opened))
     if np.isfinite(problem.available).any():
         constraints.append(_available(problem, shares))
     each = problem.usd * (deadline if billing == HELD else problem.start)
@@ -80,8 +83,12 @@ def _tightened(problem: Problem, split: Split, deadline: float, billing: str) ->
     return replace(sooner, usd=held if billing == HELD else min(fewer.usd, sooner.usd))
 
 
-def _opened(pairs: Pairs, kinds: int) -> sparse.csr_array:
-    """z_bg <= y_g, [v, v + g]: implied by whole replicas, but where few do it all the relaxed program needs it."""
-    shares = len(pairs.kind)
-    opened = sparse.csr_array((-np.ones(shares), (range(shares), pairs.kind)), (shares, kinds))
-    return sparse.hstack([sparse.eye_array(shares, format="csr"), opened], "csr")
+def _opened(pairs: Pairs, kinds: int, places: np.ndarray) -> LinearConstraint:
+    """z_bg <= y_g: implied by whole replicas, but not for what is less work than the solver's tolerance.
+
+    And where few replicas do it all, it makes the relaxed program much tighter.
+    """
+    ones, each = np.ones(len(places)), np.arange(len(places))
+    shares = sparse.csr_array((ones, (each, places)), (len(places), len(pairs.kind)))
+    replicas = sparse.csr_array((-ones, (each, pairs.kind[places])), (len(places), kinds))
+    return LinearConstraint(sparse.hstack([shares, replicas], "csr"), -np.inf, 0)

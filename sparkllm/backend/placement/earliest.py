@@ -33,11 +33,13 @@ def _earliest(problem: Problem, replicas: np.ndarray, budget: float) -> Split | 
     if pairs is None:
         return None
     used = replicas > 0
-    loads = pairs.loads(1 / np.maximum(replicas, 1))[used]
+    # In units of the work there is, so that the solver's tolerance means the same for seconds and for days.
+    unit = np.where(problem.fits, problem.work, np.inf).min(axis=1).sum()
+    loads = pairs.loads(1 / (unit * np.maximum(replicas, 1)))[used]
     rows = [sparse.hstack([loads, sparse.csr_array(-np.ones((used.sum(), 1)))], "csr")]
-    limits: list[np.ndarray] = [-problem.start[used]]
+    limits: list[np.ndarray] = [-problem.start[used] / unit]
     if np.isfinite(budget):
-        # Scaled to the budget, so that the solver's tolerance means the same for cents and for thousands of dollars.
+        # Likewise in units of the budget.
         paid = np.append(pairs.work * problem.usd[pairs.kind], 0.0)[None, :] / max(budget, 1e-12)
         rows.append(sparse.csr_array(paid))
         left = budget * (1 + _SLACK) - problem.usd @ (problem.start * replicas)

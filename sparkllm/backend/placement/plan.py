@@ -40,7 +40,7 @@ def plan(
     start-up, availability, deadlines and budgets are what the solver is for.
 
     Args:
-        workload: rows by size.
+        workload: rows by size; the plan's has only the buckets with rows.
         model: what it runs on.
         catalog: GPU types, prices, measured rates; the built-in one when left out.
         objective: `cost`, the cheapest that meets the deadline, or `time`, the fastest that meets the budget.
@@ -66,6 +66,7 @@ def plan(
         raise ConfigError(
             "give a cluster, whose replicas are counted, or `available`, the GPUs to choose from; not both"
         )
+    workload = Workload(tuple(bucket for bucket in workload.buckets if bucket.rows))
     kinds = _kinds(catalog, model, available, cluster)
     rates = np.array([[rate(k, model, b, serving, catalog.measured) for k in kinds] for b in workload.buckets])
     count = None
@@ -117,8 +118,8 @@ def _problem(
     limits = np.array([np.inf if available is None else float(available[name]) for name in names])
     if cluster is not None:
         types, limits = np.arange(len(kinds)), (gpus * cluster).astype(float)
-    rows = np.array([bucket.rows for bucket in workload.buckets])[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        work = np.where(rows > 0, rows / rates / 3600, 0.0)
+    rows = np.array([bucket.rows for bucket in workload.buckets])
+    with np.errstate(divide="ignore"):
+        work = rows[:, None] / rates / 3600
     usd = np.array([kind.usd_per_hour for kind in kinds])
     return Problem(work, usd, np.full(len(kinds), serving.start_seconds / 3600), gpus, types, limits)

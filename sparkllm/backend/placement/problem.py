@@ -18,7 +18,7 @@ class Problem:
     """What is to be done, by what, at which price. All times in hours, b buckets, g kinds of replica, t GPU types.
 
     Attributes:
-        work: float64 [b, g], replica-hours that all rows of a bucket take; inf where a row does not fit.
+        work: float64 [b, g], replica-hours that all rows of a bucket take, above 0; inf where a row does not fit.
         usd: float64 [g], of one replica-hour.
         start: float64 [g], from asking for a replica to its first answer.
         gpus: int64 [g], of one replica.

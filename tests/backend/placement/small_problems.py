@@ -17,7 +17,9 @@ __all__ = ["cheapest_by_trying", "check", "earliest_by_trying", "problems"]
 def problems(draw: st.DrawFn, most_kinds: int = 3) -> Problem:
     """One to four buckets, one to three kinds of replica; some kinds are of one type, some do not fit some buckets."""
     buckets, kinds = draw(st.integers(1, 4)), draw(st.integers(1, most_kinds))
-    hours = st.one_of(st.sampled_from([0.5, 1.0, 2.0]), st.floats(0.1, 4.0), st.just(float("inf")))
+    hours = st.one_of(
+        st.sampled_from([0.5, 1.0, 2.0]), st.floats(0.1, 4.0), st.sampled_from([1e-9, 1e-6, float("inf")])
+    )
     work = np.array([[draw(hours) for _ in range(kinds)] for _ in range(buckets)])
     types = np.array([draw(st.integers(0, kinds - 1)) for _ in range(kinds)])
     return Problem(

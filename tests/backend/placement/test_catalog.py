@@ -123,7 +123,7 @@ def test_text_that_is_no_toml_names_its_line(own: Path) -> None:
 
 
 def test_a_missing_file_is_named(own: Path) -> None:
-    with pytest.raises(ConfigError, match="own.toml: expected a catalogue"):
+    with pytest.raises(ConfigError, match=r"own\.toml: expected a catalogue"):
         load(own)
 
 
@@ -140,7 +140,7 @@ def test_a_type_without_a_price_is_left_out_and_named_where_all_types_may_be_use
 
 
 def test_an_unknown_type_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="no GPU type 'L5'.*L4"):
+    with pytest.raises(ConfigError, match=r"no GPU type 'L5'.*L4"):
         plan(WORK, MODEL, available={"L5": 1})
 
 

@@ -162,6 +162,7 @@ def test_a_bucket_without_rows_changes_nothing() -> None:
     found = plan(empty, MODEL, deadline=7200, available=OFFERED)
     assert isinstance(found, Plan)
     assert found.usd == pytest.approx(planned(deadline=7200, available=OFFERED).usd)
+    assert found.workload == WORK
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sparkllm.backend.placement import Bucket
+from sparkllm.backend.placement import Bucket, ReplicaKind, load
 from sparkllm.backend.placement.cheapest import cheapest
 from sparkllm.backend.placement.earliest import earliest
 from sparkllm.backend.placement.infeasible import why
 from sparkllm.backend.placement.problem import HELD, RELEASED, Problem
+from sparkllm.backend.placement.replica_kinds import undominated
 from sparkllm.backend.placement.search import soonest
 from sparkllm.backend.placement.solve import solve
 from sparkllm.backend.placement.terms import TIME, Terms
@@ -57,7 +58,7 @@ def test_no_number_of_replicas_is_done_sooner_for_the_budget(problem: Problem, b
         return
     check(problem, found)
     assert found.usd <= budget * (1 + 1e-6)
-    assert found.hours <= min(best, more) * 1.002
+    assert found.hours <= min(best, more) * 1.002 + 1e-6
 
 
 @settings(max_examples=60, deadline=None)
@@ -152,6 +153,34 @@ def test_which_limit_binds_is_told() -> None:
     slow = why(replace(made([[4.0]], [1.0]), start=np.array([2.0])), Terms(deadline=3600), buckets)
     assert slow.constraint == "deadline"
     assert slow.nearest_deadline == pytest.approx(7200, rel=2e-2)
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e4])
+def test_seconds_and_years_are_placed_alike(scale: float) -> None:
+    problem = made([[1.0, 2.0], [3.0, 2.0], [np.inf, 1e-4]], [1.0, 2.5])
+    scaled = replace(problem, work=problem.work * scale)
+    found, other = cheapest(problem, 1.0), cheapest(scaled, scale)
+    assert found is not None
+    assert other is not None
+    assert other.replicas.tolist() == found.replicas.tolist()
+    assert (other.usd, other.hours) == pytest.approx((scale * found.usd, scale * found.hours), rel=1e-5)
+
+
+def test_no_more_replicas_are_taken_than_the_work_needs() -> None:
+    """Though one more would cost nothing where replicas start at once and are paid by the minute."""
+    problem = made([[10.0, np.inf], [20.0, 1.0]], [1.0, 1.0])
+    found = cheapest(problem, 4.0)
+    assert found is not None
+    assert found.replicas.tolist() == [3, 1]
+
+
+def test_only_kinds_that_are_never_better_are_left_out() -> None:
+    """Two GPUs together are slower than apart for short rows, and all that takes the long ones."""
+    l4 = load().gpus["L4"]
+    kinds = (ReplicaKind(l4), ReplicaKind(l4, 2), ReplicaKind(l4, 4), ReplicaKind(load().gpus["H100"]))
+    rates = np.array([[3.0, 5.0, 9.0, 2.0], [0.0, 1.0, 2.0, 0.0]])
+    assert undominated(kinds, rates).tolist() == [0, 1, 3]
+    assert undominated(kinds, rates * [1, 1, 1, 0]).tolist() == [0, 1]
 
 
 def test_a_replica_that_starts_late_holds_nobody_up() -> None:

@@ -78,6 +78,12 @@ def test_longer_rows_are_slower_and_prefix_hits_faster(
     assert rate(kind, LLAMA, warm, SERVING) >= rate(kind, LLAMA, cold, SERVING)
 
 
+@given(kinds, st.integers(100, 2000), st.sampled_from([0.5, 0.9]))
+def test_a_prompt_that_is_cached_costs_what_is_left_of_it(kind: ReplicaKind, tokens: int, hits: float) -> None:
+    cold, warm = (rate(kind, LLAMA, Bucket(tokens, 0, 1, share), SERVING) for share in (0.0, hits))
+    assert warm * (1 - hits) == pytest.approx(cold, rel=0.12)  # less attention to save than matrix products
+
+
 @pytest.mark.parametrize(("gpu", "precision"), [("H100", "fp16"), ("L40S", "fp8")])
 def test_a_70b_model_runs_on_two_gpus_that_are_each_too_small(gpu: str, precision: str) -> None:
     model, bucket = shape("Llama-3.1-70B", precision), Bucket(300, 20, 1)
