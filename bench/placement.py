@@ -14,7 +14,9 @@ and of three sorts:
     cluster    two GPUs of each type are there: the split that is done first
 
 On the first instances of each family the reference formulation (one binary for each slice and type, Mélange's, with
-the same solver) solves `held` too, with 1, 2, 4 and 8 slices to a bucket in turn and a limit of time; what it found by then counts.
+the same solver) solves `held` too, with 1, 2, 4 and 8 slices to a bucket in turn and a limit of time; what it found by
+then counts.
+
 Milliseconds of one call on one core: median and worst of the instances; cpu: the median of processor time.
 """
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
+_MOST_BUCKETS = 12
+
 
 def explain(plan: Plan) -> str:
     """Four tables: this plan beside each type alone; the kinds of replica; the buckets; the prices. Then notes."""
@@ -56,11 +58,15 @@ def _kinds(plan: Plan) -> str:
 
 
 def _buckets(plan: Plan) -> str:
+    """The largest ones."""
+    routed = sorted(zip(plan.workload.buckets, plan.routing, strict=True), key=lambda one: -one[0].rows)
     lines = []
-    for bucket, shares in zip(plan.workload.buckets, plan.routing, strict=True):
+    for bucket, shares in routed[:_MOST_BUCKETS]:
         where = ", ".join(f"{name} {_percent(share)}" for name, share in shares.items())
         lines.append([str(bucket), f"{bucket.rows:,.0f}", where])
-    return _table(">><", ["bucket", "rows", "goes to"], *lines)
+    left = sum(bucket.rows for bucket, _ in routed[_MOST_BUCKETS:])
+    more = f"\nand {len(routed) - _MOST_BUCKETS} smaller buckets with {left:,.0f} rows" if left else ""
+    return _table(">><", ["bucket", "rows", "goes to"], *lines) + more
 
 
 def _prices(plan: Plan) -> str:

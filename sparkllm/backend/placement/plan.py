@@ -62,10 +62,8 @@ def plan(
     """
     catalog, serving = catalog or load(), serving or Serving()
     terms = Terms(objective, deadline, budget, billing, bounded=available is not None or cluster is not None)
-    if cluster is not None and available is not None:
-        raise ConfigError(
-            "give a cluster, whose replicas are counted, or `available`, the GPUs to choose from; not both"
-        )
+    if cluster is not None and (available is not None or billing != RELEASED):
+        raise ConfigError("a cluster is counted and paid as it is: `available` and billing='held' are not for it")
     workload = Workload(tuple(bucket for bucket in workload.buckets if bucket.rows))
     kinds = _kinds(catalog, model, available, cluster)
     rates = np.array([[rate(k, model, b, serving, catalog.measured) for k in kinds] for b in workload.buckets])

@@ -136,6 +136,14 @@ def test_the_table_shows_the_plan_beside_each_type_alone() -> None:
     assert max(map(len, lines)) <= 120
 
 
+def test_of_many_buckets_the_table_shows_the_largest() -> None:
+    many = Workload(tuple(Bucket(100 + i, 20, 1000 + i) for i in range(30)))
+    said = plan(many, MODEL, deadline=7200, available=OFFERED).explain()
+    assert "129 + 20 tokens  1,029" in said
+    assert "100 + 20 tokens" not in said
+    assert f"and 18 smaller buckets with {sum(range(1000, 1018)):,} rows" in said
+
+
 def test_the_references_example_comes_out_of_the_whole_way() -> None:
     """Its rates as measured rows of types with its prices, held for the hour: $4.68."""
     builtin = load().gpus
@@ -177,7 +185,8 @@ def test_a_bucket_without_rows_changes_nothing() -> None:
         ({"available": {}}, "no GPU type to plan with"),
         ({"cluster": {"L4": 0}}, "takes replicas, 1 or more"),
         ({"cluster": {"4L4": 1}}, "such as L4 or 2xL4"),
-        ({"cluster": {"L4": 1}, "available": {"L4": 1}}, "not both"),
+        ({"cluster": {"L4": 1}, "available": {"L4": 1}}, "counted and paid as it is"),
+        ({"cluster": {"L4": 1}, "deadline": 9, "billing": "held"}, "counted and paid as it is"),
     ],
 )  # fmt: skip
 def test_arguments_that_make_no_sense_are_refused(terms: dict, said: str) -> None:
