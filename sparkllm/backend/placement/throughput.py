@@ -71,9 +71,12 @@ def computed_rate(kind: ReplicaKind, model: ModelShape, bucket: Bucket, serving:
 
     t = operations / (F * MFU) + bytes / (BW * MBU) + steps / batch * STEP_SECONDS + all-reduces
 
-    On 77 figures of NVIDIA's table that it was not fitted to (dense models on 1 and 2 GPUs) the mean error is 9 %, the
-    worst 48 %; on 1 to 8 GPUs and with a mixture of experts 11 %: good for sizing, not for near-ties. Shared prefixes
-    save computing here, not room in the KV cache, though vLLM keeps a shared block once.
+    Mean error against NVIDIA's figures for TensorRT-LLM: 5 % on those the constants were fitted to; 9 % (worst 48 %) on
+    77 others of that table, dense models on 1 and 2 GPUs; 11 % on all 194 others, with 8 GPUs and a mixture of experts;
+    9 % on 60 of a later table for H100 and H200, read after the form was settled (the form itself was chosen with the
+    first table in view). A B200 in 4 bits is overrated by a fifth to a third. Good for sizing, not for near-ties.
+
+    Shared prefixes save computing here, not room in the KV cache, though vLLM keeps a shared block once.
     """
     tp, batch = kind.tensor_parallel, _batch(kind, model, bucket, serving)
     if not batch:

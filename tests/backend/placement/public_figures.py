@@ -21,7 +21,9 @@ HERE = Path(__file__).parent
 class Figure:
     """One cell of the table."""
 
+    version: str
     model: str
+    precision: str
     gpu: str
     tensor_parallel: int
     bucket: Bucket
@@ -42,26 +44,27 @@ def figures() -> tuple[Figure, ...]:
 def _figure(row: dict[str, str]) -> Figure:
     bucket = Bucket(int(row["input_tokens"]), int(row["output_tokens"]), 1)
     rate = float(row["output_tokens_per_second"]) / bucket.output_tokens
-    return Figure(row["model"], row["gpu"], int(row["tensor_parallel"]), bucket, rate)
+    tensor_parallel = int(row["tensor_parallel"])
+    return Figure(row["version"], row["model"], row["precision"], row["gpu"], tensor_parallel, bucket, rate)
 
 
 @cache
 def shape(model: str, precision: str) -> ModelShape:
-    quantised = {"quantization_config": {"quant_method": "fp8"}} if precision == "fp8" else {}
-    return ModelShape.from_config({**about()["models"][model], "dtype": "float16", **quantised}, model)
+    told = {"fp8": {"quant_method": "fp8"}, "fp4": {"quant_method": "modelopt", "quant_algo": "NVFP4"}}
+    config = {**about()["models"][model], "dtype": "float16", "quantization_config": told.get(precision)}
+    return ModelShape.from_config(config, model)
 
 
 def computed(figure: Figure) -> float:
     """Rows a second, as served in NVIDIA's runs."""
-    precision = about()["precision"][figure.gpu]
     requests = about()["requests"][f"{figure.bucket.input_tokens}+{figure.bucket.output_tokens}"]
     serving = Serving(
-        max_seqs=min(about()["max_batch"], requests),
-        memory_share=about()["kv_cache_share"],
-        kv_bits=8 if precision == "fp8" else 16,
+        max_seqs=min(about()["engine"]["max_batch"], requests),
+        memory_share=about()["engine"]["kv_cache_share"],
+        kv_bits=16 if figure.precision == "fp16" else 8,
     )
     kind = ReplicaKind(load().gpus[figure.gpu], figure.tensor_parallel)
-    return computed_rate(kind, shape(figure.model, precision), figure.bucket, serving)
+    return computed_rate(kind, shape(figure.model, figure.precision), figure.bucket, serving)
 
 
 def errors(of: list[Figure]) -> np.ndarray:

@@ -18,12 +18,7 @@ DEMO = Path(sparkllm.__file__).parent / "demo" / "model"
 LLAMA = about()["models"]["Llama-3.1-8B"]
 # Values of the published config.json files, as far as they are counted; parameters in 10^9, all and active, as named by
 # the makers in the models' cards.
-QWEN3_30B = {
-    "model_type": "qwen3_moe", "hidden_size": 2048, "num_hidden_layers": 48, "num_attention_heads": 32,
-    "num_key_value_heads": 4, "head_dim": 128, "intermediate_size": 6144, "moe_intermediate_size": 768,
-    "num_experts": 128, "num_experts_per_tok": 8, "decoder_sparse_step": 1, "mlp_only_layers": [],
-    "vocab_size": 151936, "tie_word_embeddings": False,
-}  # fmt: skip
+QWEN3_30B = about()["models"]["Qwen3-30B-A3B"]
 QWEN3_06B = {
     "model_type": "qwen3", "hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16,
     "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 3072, "vocab_size": 151936,
@@ -47,6 +42,7 @@ GPT2 = {"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12, "vocab
         (about()["models"]["Llama-3.1-70B"], 70.55, 70.55),
         (about()["models"]["Mistral-7B"], 7.24, 7.24),
         (about()["models"]["Mixtral-8x7B"], 46.7, 12.9),
+        (about()["models"]["Llama-3.1-405B"], 405.9, 405.9),
         (QWEN3_30B, 30.5, 3.3),
         (QWEN3_06B, 0.6, 0.6),
         (DEEPSEEK_V3, 671, 37),

@@ -14,8 +14,9 @@ from sparkllm.backend.placement import Bucket, Catalog, MeasuredRate, ReplicaKin
 from sparkllm.backend.placement.workload import Workload
 from tests.backend.placement.public_figures import Figure, errors, figures, shape
 
-FITTED = [f for f in figures() if f.model == "Llama-3.1-8B"]
-HELD_OUT = [f for f in figures() if f.model != "Llama-3.1-8B"]
+FITTED = [f for f in figures() if f.model == "Llama-3.1-8B" and f.version == "0.17"]
+HELD_OUT = [f for f in figures() if f.model != "Llama-3.1-8B" and f.version == "0.17"]
+LATER = [f for f in figures() if f.version == "1.0"]
 GPUS = load().gpus
 LLAMA = shape("Llama-3.1-8B", "fp16")
 SERVING = Serving()
@@ -37,6 +38,19 @@ def test_mean_error_on_all_it_was_not_fitted_to_is_below_an_eighth() -> None:
     assert len(HELD_OUT) == 194
     assert np.abs(errors(HELD_OUT)).mean() < 0.125
     assert np.abs(errors(HELD_OUT)).max() < 0.50
+
+
+def test_mean_error_on_a_page_read_after_the_model_was_settled_is_below_ten_percent() -> None:
+    hopper = [f for f in LATER if f.gpu in ("H100", "H200")]
+    assert len(hopper) == 60
+    assert np.abs(errors(hopper)).mean() < 0.10
+
+
+def test_a_b200_in_4_bits_is_slower_than_its_data_sheet_promises() -> None:
+    """A known weakness: its table is no part of the fit, and a plan says that its speed is not compared."""
+    blackwell = [f for f in LATER if f.gpu == "B200"]
+    assert 0.15 < np.abs(errors(blackwell)).mean() < 0.30
+    assert "B200" not in throughput.COMPARED
 
 
 def test_the_constants_are_those_that_fit_llama_8b_best(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +130,6 @@ def test_a_measurement_changes_the_plan() -> None:
 
 
 def test_the_table_is_the_one_that_is_described() -> None:
-    assert len(figures()) == 230
-    first = figures()[0]
-    bucket = Bucket(128, 128, 1)
-    assert first == Figure("Llama-3.1-8B", "H200", 1, bucket, 29526.04 / 128)
+    assert len(figures()) == 230 + 90
+    first = Figure("0.17", "Llama-3.1-8B", "fp8", "H200", 1, Bucket(128, 128, 1), 29526.04 / 128)
+    assert figures()[0] == first
