@@ -10,14 +10,13 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from sparkllm.backend.placement.earliest import earliest
 from sparkllm.backend.placement.pairs import Pairs
-from sparkllm.backend.placement.problem import HELD, RELEASED, Problem, Split
+from sparkllm.backend.placement.problem import DUST, HELD, RELEASED, Problem, Split
 
 __all__ = ["cheapest"]
 
 _GAP = 1e-6  # relative, at which a placement counts as the cheapest
 _SECONDS = 30.0  # the longest search; what was found until then is taken
 _FEW = 4  # replicas; with more, rows of their own for z_bg <= y_g cost more time than they save
-_DUST = 1e-4  # of a replica; work that the solver's tolerance of 1e-6 might find room for on no replica at all
 _SLACK = 1e-6  # of a replica, by which the solver may exceed the work of its replicas
 
 
@@ -37,8 +36,9 @@ def cheapest(problem: Problem, deadline: float, billing: str = RELEASED) -> Spli
         return None
     kinds, shares = len(most), len(pairs.bucket)
     constraints = [LinearConstraint(pairs.sums(kinds), 1, 1), _capacity(problem, pairs, deadline)]
+    # Of so little work the solver's tolerance might find room for some on no replica at all.
     few = np.where(problem.fits, problem.work, np.inf).min(axis=1).sum() < _FEW * deadline
-    opened = np.flatnonzero(pairs.work < (np.inf if few else _DUST * deadline))
+    opened = np.flatnonzero(pairs.work < (np.inf if few else 20 * DUST * deadline))
     if len(opened):
         constraints.append(_opened(pairs, kinds, opened))
     if np.isfinite(problem.available).any():

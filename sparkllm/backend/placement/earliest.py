@@ -33,8 +33,8 @@ def _earliest(problem: Problem, replicas: np.ndarray, budget: float) -> Split | 
     if pairs is None:
         return None
     used = replicas > 0
-    # In units of the work there is, so that the solver's tolerance means the same for seconds and for days.
-    unit = np.where(problem.fits, problem.work, np.inf).min(axis=1).sum()
+    # In units of what a replica has to do, so that the solver's tolerance means the same for seconds and for days.
+    unit = np.where(problem.fits, problem.work, np.inf).min(axis=1).sum() / replicas.sum()
     loads = pairs.loads(1 / (unit * np.maximum(replicas, 1)))[used]
     rows = [sparse.hstack([loads, sparse.csr_array(-np.ones((used.sum(), 1)))], "csr")]
     limits: list[np.ndarray] = [-problem.start[used] / unit]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from sparkllm.backend.placement.problem import Problem
+from sparkllm.backend.placement.problem import DUST, Problem
 
 __all__ = ["Pairs"]
 
@@ -33,10 +33,9 @@ class Pairs:
         return sparse.csr_array((np.ones(pairs), (self.bucket, range(pairs))), (buckets, pairs + others))
 
     def loads(self, scale: np.ndarray) -> sparse.csr_array:
-        """Each kind's work times `scale` [g], [g, v]."""
-        return sparse.csr_array(
-            (self.work * scale[self.kind], (self.kind, range(len(self.kind)))), (len(scale), len(self.kind))
-        )
+        """Each kind's work times `scale` [g], [g, v]; no less than `DUST`."""
+        loads = np.maximum(self.work * scale[self.kind], DUST)
+        return sparse.csr_array((loads, (self.kind, range(len(self.kind)))), (len(scale), len(self.kind)))
 
     def shares(self, found: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """float64 [b, g], cleaned of what is no more than rounding."""

@@ -7,9 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = ["HELD", "MOST_REPLICAS", "RELEASED", "Problem", "Split"]
+__all__ = ["DUST", "HELD", "MOST_REPLICAS", "RELEASED", "Problem", "Split"]
 
 RELEASED, HELD = "released", "held"
+# Numbers below HiGHS's tolerance of 1e-6 make its presolve lose the best answer (seen with scipy 1.17): less work than
+# this, in the unit of a program, counts as this much.
+DUST = 5e-6
 MOST_REPLICAS = 10_000  # of one kind; what needs more is a mistake in the numbers
 
 
@@ -52,8 +55,8 @@ class Problem:
     def most(self, deadline: float) -> np.ndarray:
         """Replicas of each kind beyond which none is of use or to be had, int64 [g]."""
         left = deadline - self.start
-        with np.errstate(divide="ignore", invalid="ignore"):
-            useful = np.where(left > 0, np.ceil(np.where(self.fits, self.work, 0.0).sum(axis=0) / left), 0.0)
+        work = np.where(self.fits, np.maximum(self.work, DUST * deadline), 0.0).sum(axis=0)
+        useful = np.where(left > 2 * DUST * deadline, np.ceil(work / np.maximum(left, 1e-12)), 0.0)
         most = np.minimum(np.minimum(useful, np.floor(self.available[self.types] / self.gpus)), MOST_REPLICAS)
         return most.astype(np.int64)
 
