@@ -243,6 +243,7 @@ class ControlledEngine:
 
         async def ask(name: str, prompt: list[int], max_tokens: int) -> None:
             self._add(name, prompt, max_tokens)
+            await asyncio.sleep(0)  # the others of the round come before the first step
             while name not in ended:
                 ended.update(output.request_id for output in self._engine.step() if output.finished)
                 await asyncio.sleep(0)

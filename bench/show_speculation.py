@@ -20,6 +20,7 @@ from rich.table import Table
 
 __all__ = ["FIXED", "best_fixed", "ratios", "show"]
 
+_NAMES = ("batch", "acceptance", "before", "after")
 FIXED = (0, 1, 2, 3, 4, 6, 8)
 
 
@@ -41,7 +42,7 @@ def show(record: dict[str, Any]) -> None:
 
 def table(cells: list[dict[str, Any]], title: str) -> Table:
     """A row for each cell: tokens a second of every choice, and ratios."""
-    names = [key for key in cells[0] if key in ("batch", "acceptance", "before", "after")]
+    names = [key for key in cells[0] if key in _NAMES]
     choices = list(cells[0]["turns"])
     out = Table(*names, *choices, "mean", "by best", "by k = 0", "known by best", title=title)
     for cell in cells:
@@ -53,6 +54,13 @@ def table(cells: list[dict[str, Any]], title: str) -> Table:
         shown = [spread(ratios(turns, "goodput", best)), spread(ratios(turns, "goodput", "k = 0")), known]
         out.add_row(*(str(cell[n]) for n in names), *speeds, mean, *shown)
     return out
+
+
+def line(part: str, cell: dict[str, Any]) -> str:
+    """One cell, while the others run."""
+    where = ", ".join(f"{key} {cell[key]}" for key in _NAMES if key in cell)
+    best = best_fixed(cell["turns"])
+    return f"{part}: {where}: {spread(ratios(cell['turns'], 'goodput', best))} of {best}"
 
 
 def speed(turns: list[dict[str, Any]]) -> float:

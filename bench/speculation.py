@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 from controlled_engine import ControlledEngine
 from machine import machine
-from show_speculation import FIXED, show
+from show_speculation import FIXED, line, show
 
 ACCEPTANCES = (0.3, 0.6, 0.8, 0.9)
 BATCHES = (1, 4, 16, 64)
@@ -53,9 +53,12 @@ def main() -> int:
         record["profile"] = {"target": engine.profile.target, "draft": engine.profile.draft}
         parts = {"grid": grid, "jumps": jumps, "drains": drains}
         for part in args.parts:
-            record[part] = list(parts[part](engine, args))
-            if args.json:
-                args.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            record[part] = []
+            for cell in parts[part](engine, args):
+                record[part].append(cell)
+                print(line(part, cell), file=sys.stderr, flush=True)
+                if args.json:
+                    args.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     show(record)
     return 0 if varied(record) else 1
 
@@ -125,7 +128,6 @@ def grid(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[st
             found: dict[str, list[dict[str, Any]]] = {name: [] for name in offered}
             for name in turns(list(offered), args.repeats, args.seed):
                 found[name].append(steady(engine, offered[name], batch, steps))
-            print(f"batch {batch}, acceptance {acceptance}: done", file=sys.stderr, flush=True)
             yield {"batch": batch, "acceptance": acceptance, "steps": steps, "turns": found}
 
 
@@ -165,7 +167,6 @@ def jumps(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[s
                 steady(engine, offered["goodput"], batch, 150)
                 for name in turns(list(offered), 1, args.seed + repeat):
                     found.setdefault(name, []).append(steady(engine, offered[name], batch, 50))
-            print(f"batch {batch}, from {before} to {after}: done", file=sys.stderr, flush=True)
             yield {"batch": batch, "before": before, "after": after, "turns": found}
 
 
@@ -187,7 +188,6 @@ def drains(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[
             found[name].append(
                 {"seconds": seconds, "tokens_per_second": int(lengths.sum()) / seconds, "steps": len(batches)}
             )
-        print(f"drain, acceptance {acceptance}: done", file=sys.stderr, flush=True)
         yield {"acceptance": acceptance, "requests": REQUESTS, "tokens": int(lengths.sum()), "turns": found}
 
 

@@ -94,6 +94,18 @@ class Acceptance:
         good = np.clip(accepted, 0, drafted)
         self._add(ids, _ACCEPTED, good.astype(float), (good < drafted).astype(float))
 
+    def observe_steps(self, steps: Sequence[Sequence[tuple[str, int, int]]]) -> None:
+        """Several steps at once: (request id, drafted, accepted) of each request. Only what was before them fades."""
+        sums: dict[str, list[float]] = {}
+        for step in steps:
+            for request_id, drafted, accepted in step:
+                counts = sums.setdefault(request_id, [0.0, 0.0])
+                counts[0] += min(accepted, drafted)
+                counts[1] += accepted < drafted
+        if sums:
+            good, bad = np.array([*sums.values()]).T
+            self._add([*sums], _ACCEPTED, good, bad, len(steps))
+
     def offer(self, ids: Sequence[str], matched: np.ndarray) -> None:
         """One step's proposals: whether the drafter that was asked found a match for each request, (n,) bool."""
         self._add(ids, _MATCHES, matched.astype(float), np.ones(len(ids)))
@@ -105,12 +117,12 @@ class Acceptance:
             self._counts[row] = 0.0
             self._free.append(row)
 
-    def _add(self, ids: Sequence[str], first: int, one: Floats, two: Floats) -> None:
+    def _add(self, ids: Sequence[str], first: int, one: Floats, two: Floats, steps: int = 1) -> None:
         pair = slice(first, first + 2)
         rows = np.array([self._row.get(i, -1) for i in ids], dtype=np.int64)
-        counts = self._counts[rows, pair] * self._request_fade + np.column_stack((one, two))
+        counts = self._counts[rows, pair] * self._request_fade**steps + np.column_stack((one, two))
         self._counts[rows[rows >= 0], pair] = counts[rows >= 0]
-        fleet = self._fleet[pair] * self._fleet_fade + (one.sum(), two.sum())
+        fleet = self._fleet[pair] * self._fleet_fade**steps + (one.sum(), two.sum())
         self._fleet[pair] = fleet * min(1.0, self._most_trials / max(fleet.sum(), 1.0))
 
     def _of_fleet(self, good: int, trials: float) -> float:

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from sparkllm.spec.driver_options import DriverOptions
+from sparkllm.spec.hold import Hold
 from sparkllm.spec.live_length import LiveLength
 from sparkllm.spec.policy import DraftPolicy, PlannedStep
 from sparkllm.spec.profile import Profile
@@ -37,6 +38,7 @@ class _UnderWay:
     decodes: Sequence[str]
     profiled: Any | None  # a request of the profile's round, where the step belongs to one
     spent: float  # seconds that the choice took
+    held: bool  # the choice is an earlier step's
 
 
 class Driver:
@@ -55,6 +57,7 @@ class Driver:
         self._profiling = Profiling(options.profile_prefix, self._most, not self._matching, not placeholders)
         self._profiled: Any | None = None
         self._forecast, self._rest, self._log = PrefillForecast(), Rest(), StepLog(options)
+        self._hold, self._held = Hold(), False
         self._resting, self._spent = False, 0.0
         self._under_way: dict[int, _UnderWay] = {}
         self._context: dict[str, int] = {}
@@ -75,6 +78,10 @@ class Driver:
             self._ask(self._most if self._matching else 0)
             return
         requests = [r for r in running if left(r) == 1]
+        self._held = self._holds(requests)
+        if self._held:
+            self._spent = perf_counter() - began
+            return
         self._context = {r.request_id: r.num_computed_tokens + 1 for r in requests}
         self._profiled = None
         if self.policy is None and requests and not self._begin(requests):
@@ -96,7 +103,7 @@ class Driver:
         step = self._as_scheduled(output, decodes)
         now = perf_counter()
         spent = self._spent + now - began
-        self._under_way[id(output)] = _UnderWay(output, now, step, decodes, self._profiled, spent)
+        self._under_way[id(output)] = _UnderWay(output, now, step, decodes, self._profiled, spent, self._held)
 
     def after(self, output: Any, model_output: Any) -> None:
         """The step's tokens are there."""
@@ -145,21 +152,33 @@ class Driver:
                 self._profiling.observe(ended.profiled, *sizes, seconds)
         elif self.policy is not None:
             outcome = list(verified(ended.output, model_output, ended.decodes))
-            self.policy.observe(outcome, seconds, step)
+            self.policy.observe(outcome, seconds, step, timed=not ended.held)
             self._log.step(self.policy, step, outcome, seconds)
             if self._matching or step.draft_tokens or not step.draft_length:
                 gained = seconds * sum(accepted for _, _, accepted in outcome) / max(1, step.batch)
-                self._rest.chose(ended.spent + perf_counter() - began, seconds, gained)
+                spent = ended.spent + perf_counter() - began
+                self._rest.chose(spent, seconds, gained)
+                if not self._matching and not ended.held:
+                    self._hold.chose(spent, seconds)
 
     def _choose(self, policy: DraftPolicy, requests: Sequence[Any]) -> None:
         decodes = [(r.request_id, self._context[r.request_id], self._offered(r)) for r in requests]
         chosen = policy.choose(decodes, self._forecast.tokens(self._scheduler, len(requests)))
         for request in requests:
-            k = chosen[request.request_id]
-            if len(request.spec_token_ids) > k:
-                # A new list: under asynchronous scheduling all requests hold the same one.
-                request.spec_token_ids = request.spec_token_ids[:k]
+            _trim(request, chosen[request.request_id])
+        self._hold.keep(chosen, steady=self.live.length == policy.next_length)
         self._ask(policy.next_length)
+
+    def _holds(self, requests: Sequence[Any]) -> bool:
+        """Whether the last choice stands for this step: where it does, it is carried out."""
+        if self.policy is None or len(requests) < len(self._scheduler.running) or self._scheduler.waiting:
+            return False
+        lengths = self._hold.take([r.request_id for r in requests])
+        if lengths is None:
+            return False
+        for request in requests:
+            _trim(request, harmless(request, lengths[request.request_id]))
+        return True
 
     def _offered(self, request: Any) -> int:
         there = len(request.spec_token_ids)
@@ -183,6 +202,10 @@ class Driver:
             prefill_tokens=output.total_num_scheduled_tokens - len(decodes) - drafts,
             draft_length=output.num_spec_tokens_to_schedule if decodes else 0,
         )
-        if policy is None or actual == planned:
-            return actual
-        return replace(actual, predicted=policy.step_time.seconds(actual))
+        return actual if policy is None or actual == planned else policy.predicted(actual, actual.blind)
+
+
+def _trim(request: Any, length: int) -> None:
+    if len(request.spec_token_ids) > length:
+        # A new list: under asynchronous scheduling all requests hold the same one.
+        request.spec_token_ids = request.spec_token_ids[:length]

@@ -27,10 +27,14 @@ class PlannedStep(Step):
 
     Attributes:
         predicted: predicted seconds.
+        plain: the same without drafts.
+        token: seconds that a token takes without drafts, and without prefill.
         blind: requests whose drafts were asked for without knowing whether they exist.
     """
 
     predicted: float = 0.0
+    plain: float = 0.0
+    token: float = 0.0
     blind: frozenset[str] = field(default=frozenset(), repr=False)
 
 
@@ -62,12 +66,14 @@ class DraftPolicy:
         self._planner = Planner(most, step_time, self.allowance)
         self.step = PlannedStep(0)
         self.totals = Totals()
+        self._observed: list[Sequence[tuple[str, int, int]]] = []
 
     def choose(self, decodes: Sequence[Decode], prefill_tokens: int = 0) -> dict[str, int]:
         """Draft tokens to verify of each request that decodes in the next step; also sets `next_length` and `step`."""
         if not decodes:
-            self.step = self._planned(Step(0, prefill_tokens=prefill_tokens))
+            self.step = self.predicted(Step(0, prefill_tokens=prefill_tokens))
             return {}
+        self._learn_acceptance()
         ids = [request_id for request_id, _, _ in decodes]
         offered = np.array([offers for _, _, offers in decodes], dtype=np.int64)
         caps = np.minimum(np.where(offered < 0, self.next_length, offered), self.most)
@@ -79,11 +85,23 @@ class DraftPolicy:
         lengths, self.next_length = self._planner.plan(step, known._replace(match_rate=matches), drafts)
         step = replace(step, draft_tokens=int(lengths.sum()), draft_length=self.next_length)
         blind = np.flatnonzero((offered < 0) & (lengths > 0)) if self.matching else ()
-        self.step = self._planned(step, frozenset(ids[i] for i in blind))
+        self.step = self.predicted(step, frozenset(ids[i] for i in blind))
         return dict(zip(ids, lengths.tolist(), strict=True))
 
+    def predicted(self, step: Step, blind: frozenset[str] = frozenset()) -> PlannedStep:
+        """A step that was chosen, or that the scheduler made of it, with its predicted times."""
+        sizes = (step.batch, step.draft_tokens, step.context_tokens, step.prefill_tokens, step.draft_length)
+        alone = self.step_time.seconds(Step(step.batch, 0, step.context_tokens))
+        plain = self.step_time.seconds(Step(*sizes[:1], 0, *sizes[2:4])) if step.prefill_tokens else alone
+        seconds = self.step_time.seconds(step) if step.draft_tokens or step.draft_length else plain
+        return PlannedStep(*sizes, seconds, plain, alone / max(1, step.batch), blind)
+
     def observe(
-        self, verified: Sequence[tuple[str, int, int]], seconds: float, step: PlannedStep | None = None
+        self,
+        verified: Sequence[tuple[str, int, int]],
+        seconds: float,
+        step: PlannedStep | None = None,
+        timed: bool = True,
     ) -> None:
         """A step has ended.
 
@@ -91,17 +109,19 @@ class DraftPolicy:
             verified: (request id, draft tokens verified, draft tokens accepted) of each request that decoded.
             seconds: how long it took.
             step: the `step` that `choose` left behind; the latest one where only one is under way.
+            timed: whether its time is learnt from; not where the same choice stands for some steps, one is enough.
         """
         step = step or self.step
-        ids = [request_id for request_id, _, _ in verified]
-        drafted, accepted = np.array([v[1:] for v in verified], dtype=np.int64).reshape(-1, 2).T
-        if blind := [i for i, request_id in enumerate(ids) if request_id in step.blind]:
-            self.acceptance.offer([ids[i] for i in blind], drafted[blind] > 0)
-        if ids:
-            self.acceptance.observe(ids, drafted, accepted)
-            self._settle(step, int(accepted.sum()))
-        self.step_time.observe(step, seconds)
-        self.totals.add(len(ids), drafted, accepted, seconds, step.predicted)
+        if verified:
+            # By predicted times: a busy machine is not the drafts' fault.
+            self.allowance.settle(step.plain, step.predicted, sum(a for _, _, a in verified), step.token)
+            self._observed.append(verified)
+        if blind := [(i, drafted > 0) for i, drafted, _ in verified if i in step.blind]:
+            self.acceptance.offer([i for i, _ in blind], np.array([matched for _, matched in blind]))
+        if timed:
+            self._learn_acceptance()
+            self.step_time.observe(step, seconds)
+        self.totals.add(verified, seconds, step.predicted)
 
     def forget(self, request_id: str) -> None:
         """The request has ended."""
@@ -112,16 +132,11 @@ class DraftPolicy:
         now = {"estimated_acceptance": self.acceptance.mean, "allowance_seconds": self.allowance.balance or 0.0}
         return self.totals.summary() | now | ({"match_rate": self.acceptance.match_rate} if self.matching else {})
 
+    def _learn_acceptance(self) -> None:
+        self.acceptance.observe_steps(self._observed)
+        self._observed = []
+
     def _learn_matches(self, ids: Sequence[str], offered: Ints) -> None:
         known = offered >= 0
         if self.matching and self.next_length and known.any():
             self.acceptance.offer([ids[i] for i in np.flatnonzero(known)], offered[known] > 0)
-
-    def _planned(self, step: Step, blind: frozenset[str] = frozenset()) -> PlannedStep:
-        return PlannedStep(**vars(step), predicted=self.step_time.seconds(step), blind=blind)
-
-    def _settle(self, step: Step, accepted: int) -> None:
-        """Book what the step's drafts cost and gained, by predicted times: a busy machine is not their fault."""
-        plain = replace(step, draft_tokens=0, draft_length=0)
-        token = self.step_time.seconds(replace(plain, prefill_tokens=0)) / max(1, step.batch)
-        self.allowance.settle(self.step_time.seconds(plain), self.step_time.seconds(step), accepted, token)

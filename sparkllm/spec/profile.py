@@ -7,6 +7,7 @@ piecewise-linear curve.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,11 +57,23 @@ class Curve:
         self._slope = max(rise[-1] / run[-1], rise.sum() / run.sum()) if len(rise) else 0.0
         if proportional:
             self._slope = max(self._slope, self._y[-1] / self._x[-1])
+        self._slope = float(self._slope)
+        self._points: tuple[list[float], list[float]] = (self._x.tolist(), self._y.tolist())
 
     @property
     def first(self) -> float:
         """The value at the first point and before it."""
         return float(self._y[0])
+
+    def at(self, x: float) -> float:
+        """The value at one place: the same in a tenth of the time."""
+        xs, ys = self._points
+        i = bisect_right(xs, x)
+        if not i:
+            return ys[0]
+        if i == len(xs):
+            return ys[-1] + self._slope * (x - xs[-1])
+        return ys[i - 1] + (ys[i] - ys[i - 1]) * (x - xs[i - 1]) / (xs[i] - xs[i - 1])
 
     def __call__(self, x: Floats | float) -> Floats:
         """Values at `x`, of its shape."""
@@ -85,12 +98,6 @@ def context_slope(target: Sequence[tuple[int, int, float]]) -> float:
 
 
 def _rising(values: Sequence[float]) -> Floats:
-    """The nearest non-decreasing sequence in least squares: pool adjacent violators."""
-    pools: list[tuple[float, int]] = []
-    for value in values:
-        mean, size = value, 1
-        while pools and pools[-1][0] > mean:
-            before, count = pools.pop()
-            mean, size = (before * count + mean * size) / (count + size), count + size
-        pools.append((mean, size))
-    return np.repeat([mean for mean, _ in pools], [size for _, size in pools]).astype(float)
+    """The largest non-decreasing sequence below: a busy machine makes steps longer, and nothing makes them shorter, so
+    what a later point did in less time, an earlier one can do."""
+    return np.minimum.accumulate(np.array(values, dtype=float)[::-1])[::-1]

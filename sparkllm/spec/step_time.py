@@ -66,13 +66,13 @@ class StepTime:
 
     def seconds(self, step: Step) -> float:
         """Predicted time of a step."""
-        return float(self._parts(step) @ self.factors)
+        return sum(part * factor for part, factor in zip(self._parts(step), self.factors.tolist(), strict=True))
 
     def verify(self, step: Step, most: int) -> Floats:
         """Predicted time of the target's part of `step` with 0, 1, .. `most` draft tokens, (most + 1,)."""
-        parts = self._parts(step) * self.factors
+        parts = np.array(self._parts(step)) * self.factors
         prefill = float(step.prefill_tokens)
-        tokens = self._curve(prefill + step.batch + np.arange(most + 1)) - self._curve(prefill)
+        tokens = self._curve(prefill + step.batch + np.arange(most + 1)) - self._curve.at(prefill)
         return parts[_BASE] + parts[_CONTEXT] + parts[_PREFILL] + self.factors[_TOKENS] * tokens
 
     def draft(self, batch: int, most: int) -> Floats:
@@ -81,15 +81,15 @@ class StepTime:
 
     def observe(self, step: Step, seconds: float) -> None:
         """A measured step."""
-        self._correction.observe(self._parts(step), seconds, only=_PREFILL if step.prefill_tokens else None)
+        self._correction.observe(np.array(self._parts(step)), seconds, only=_PREFILL if step.prefill_tokens else None)
 
-    def _parts(self, step: Step) -> Floats:
+    def _parts(self, step: Step) -> tuple[float, float, float, float, float]:
         prefill = float(step.prefill_tokens)
-        base, before = self._curve.first, float(self._curve(prefill))
-        tokens = float(self._curve(prefill + step.batch + step.draft_tokens)) - before
+        base, before = self._curve.first, self._curve.at(prefill)
+        tokens = self._curve.at(prefill + step.batch + step.draft_tokens) - before
         context = self._per_context * step.context_tokens
-        draft = self._draft(step.batch, step.draft_length)[-1]
-        return np.array([base, tokens, context, draft, before - base])
+        draft = float(self._draft(step.batch, step.draft_length)[-1])
+        return base, tokens, context, draft, before - base
 
     def _draft(self, batch: int, most: int) -> Floats:
         if not self._profile.draft or not batch:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from sparkllm.spec.arrays import Ints
 
 __all__ = ["Totals"]
 
@@ -22,17 +21,18 @@ class Totals:
     seconds: float = 0.0
     predicted: float = 0.0
 
-    def add(self, decodes: int, drafted: Ints, accepted: Ints, seconds: float, predicted: float) -> None:
-        """One step: draft tokens verified and accepted of each of its `decodes` requests."""
+    def add(self, verified: Sequence[tuple[str, int, int]], seconds: float, predicted: float) -> None:
+        """One step: (request id, draft tokens verified, accepted) of each request that decoded."""
         self.seconds += seconds
         self.predicted += predicted
-        if decodes:
+        if verified:
+            drafted = sum(k for _, k, _ in verified)
             self.steps += 1
-            self.without_drafts += not drafted.any()
-            self.decodes += decodes
-            self.drafted += int(drafted.sum())
-            self.accepted += int(accepted.sum())
-            self.rejected += int((accepted < drafted).sum())
+            self.without_drafts += not drafted
+            self.decodes += len(verified)
+            self.drafted += drafted
+            self.accepted += sum(accepted for _, _, accepted in verified)
+            self.rejected += sum(accepted < k for _, k, accepted in verified)
 
     def rested(self, decodes: int) -> None:
         """A step without drafts, of which only the number of its decodes is known."""
