@@ -76,6 +76,7 @@ class Driver:
                 if request.spec_token_ids:
                     request.spec_token_ids = []
             self._ask(self._most if self._matching else 0)
+            self._hold.end()
             return
         requests = [r for r in running if left(r) == 1]
         self._held = self._holds(requests)
@@ -157,9 +158,12 @@ class Driver:
             if self._matching or step.draft_tokens or not step.draft_length:
                 gained = seconds * sum(accepted for _, _, accepted in outcome) / max(1, step.batch)
                 spent = ended.spent + perf_counter() - began
-                self._rest.chose(spent, seconds, gained)
-                if not self._matching and not ended.held:
-                    self._hold.chose(spent, seconds)
+                if ended.held:
+                    self._rest.held(seconds, gained)
+                else:
+                    self._rest.chose(spent, seconds, gained)
+                    if not self._matching:
+                        self._hold.chose(spent, seconds)
 
     def _choose(self, policy: DraftPolicy, requests: Sequence[Any]) -> None:
         decodes = [(r.request_id, self._context[r.request_id], self._offered(r)) for r in requests]

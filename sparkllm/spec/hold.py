@@ -40,6 +40,10 @@ class Hold:
         self._most = min(_MOST_STEPS, 2 * self._most) if alike else 1
         self._lengths, self._left = lengths, 0
 
+    def end(self) -> None:
+        """The choice does not stand any longer."""
+        self._left = 0
+
     def chose(self, spent: float, seconds: float) -> None:
         """The choice took `spent` seconds, in a step of `seconds`."""
         if seconds > 0:

@@ -24,6 +24,7 @@ class Rest:
     def __init__(self) -> None:
         self._steps, self._quiet = 0, 0
         self._balance: float | None = None  # seconds; unknown before the first choice has taken its time
+        self._most = 0.0
 
     def now(self, quiet: bool) -> bool:
         """Whether to leave it out; `quiet` where there is nothing to choose from."""
@@ -35,9 +36,14 @@ class Rest:
 
     def chose(self, spent: float, seconds: float, gained: float) -> None:
         """A choice took `spent` seconds, and its accepted drafts saved `gained`, in a step of `seconds`."""
-        most, allowed = _SAVED * spent, _COST * seconds
-        balance = most if self._balance is None else self._balance
-        self._balance = min(most, balance + gained + allowed - spent)
+        self._most, allowed = _SAVED * spent, _COST * seconds
+        balance = self._most if self._balance is None else self._balance
+        self._balance = min(self._most, balance + gained + allowed - spent)
         if self._balance < 0:
             wanted = math.ceil(-self._balance / allowed) if allowed else _MOST_STEPS
             self._steps, self._balance = min(_MOST_STEPS, wanted), 0.0
+
+    def held(self, seconds: float, gained: float) -> None:
+        """A step of `seconds` for which an earlier choice stood; its accepted drafts saved `gained`."""
+        if self._balance is not None:
+            self._balance = min(self._most, self._balance + gained + _COST * seconds)

@@ -41,3 +41,14 @@ def test_a_choice_that_gains_or_is_cheap_is_made_at_every_step() -> None:
 
 def test_where_there_is_nothing_to_choose_from_one_step_in_sixteen_is_looked_at() -> None:
     assert choices(160, 0.001, 0.004, quiet=True) == 10
+
+
+def test_what_is_gained_while_a_choice_stands_counts_for_it() -> None:
+    rest, made = Rest(), 0
+    for step in range(400):
+        if step % 8:
+            rest.held(0.010, gained=0.002)
+        elif not rest.now(quiet=False):
+            rest.chose(0.001, 0.010, gained=0.0)
+            made += 1
+    assert made == 50
