@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sparkllm.config import LLMConfig
     from sparkllm.errors import SparkLLMError
     from sparkllm.estimate import QueryEstimate, explain
+    from sparkllm.placing import place
+    from sparkllm.query_workload import workload
     from sparkllm.report import QueryReport, last_report
     from sparkllm.spark_session import register, session, stop
     from sparkllm.udf.functions import llm
@@ -30,9 +32,11 @@ __all__ = [
     "explain",
     "last_report",
     "llm",
+    "place",
     "register",
     "session",
     "stop",
+    "workload",
 ]
 __version__ = "0.1.0"
 
@@ -44,9 +48,11 @@ _HOME = {
     "explain": "sparkllm.estimate",
     "last_report": "sparkllm.report",
     "llm": "sparkllm.udf.functions",
+    "place": "sparkllm.placing",
     "register": "sparkllm.spark_session",
     "session": "sparkllm.spark_session",
     "stop": "sparkllm.spark_session",
+    "workload": "sparkllm.query_workload",
 }
 
 

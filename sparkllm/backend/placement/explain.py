@@ -79,7 +79,7 @@ def _notes(plan: Plan) -> str:
     unsure = sorted({kind.gpu.name for kind in plan.kinds} - set(COMPARED) - set(plan.measured))
     notes = [f"speed from the data sheet alone, measure before you rely on it: {', '.join(unsure)}"] if unsure else []
     notes += [f"left out, as no price is known: {', '.join(plan.unpriced)}"] if plan.unpriced else []
-    return "\n".join(notes)
+    return "\n".join([*notes, *plan.workload.notes])
 
 
 def _counted(replicas: Mapping[str, int]) -> str:
