@@ -17,7 +17,7 @@ from sparkllm.query_workload import asked_models, workload
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["model_shape", "place"]
+__all__ = ["model_shape", "place", "serving_of"]
 
 
 def place(
@@ -70,7 +70,7 @@ def place(
     work = workload(query, spark, rows, output_tokens)
     return plan(
         work, model_shape(models[0]), types, objective, until, budget, available, cluster, billing,
-        serving or _serving(query, spark),
+        serving or serving_of(query, spark),
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def model_shape(model: str) -> ModelShape:
     return ModelShape.from_folder(Path(found).parent, model)
 
 
-def _serving(query: DataFrame | str, spark: SparkSession | None) -> Serving:
+def serving_of(query: DataFrame | str, spark: SparkSession | None) -> Serving:
     """As the session sets its engines up."""
     from sparkllm.spark_session import session_of
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Sizes", "count"]
 
 _STEPS = 2  # classes for each doubling of the bytes
+_LITTLE = 0.02  # of all work, that is worth no class of its own
 _ERROR = 0.02  # relative, of Spark's count of distinct prompts
 
 
@@ -61,16 +62,19 @@ class Sizes:
         return replace(self, distinct=np.minimum(np.maximum(prompts, self.distinct), self.rows))
 
     def cut(self, classes: int, overhead: float) -> Sizes:
-        """At most so many, by joining those neighbours that hold the least of the work.
+        """At most so many, by joining the neighbours that hold the least of the work, and those that hold very little.
 
         Args:
             classes: most of them.
             overhead: bytes' worth of what each prompt has beside its fields.
         """
         work = (self.distinct * (self.mean + overhead)).tolist()
-        group = np.arange(len(work))
-        while len(work) > classes:
-            least = int(np.argmin(np.add(work[1:], work[:-1])))
+        group, little = np.arange(len(work)), _LITTLE * sum(work)
+        while len(work) > 1:
+            pairs = np.add(work[1:], work[:-1])
+            least = int(np.argmin(pairs))
+            if len(work) <= classes and pairs[least] > little:
+                break
             work[least : least + 2] = [work[least] + work[least + 1]]
             group = np.where(group > least, group - 1, group)
         return _grouped([self], np.unique(group), group)

@@ -136,8 +136,8 @@ def _sizes(call: _Call, sample: PromptSample, config: LLMConfig) -> Sizes:
 def _said(call: _Call, sample: PromptSample, sizes: Sizes) -> Iterable[str]:
     if not sample.whole:
         yield (
-            f"{sizes.rows.sum():,.0f} rows counted, tokens and prefix hits are those of the first {sample.rows:,}, "
-            f"which more rows would share more of"
+            f"{sizes.rows.sum():,.0f} rows counted; their tokens and prefix hits are taken from the first "
+            f"{sample.rows:,}, and more rows share more"
         )
     if call.plan["stops"]:
         yield "fewer rows where the LIMIT is met earlier"
