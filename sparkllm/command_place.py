@@ -6,6 +6,8 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,13 +77,10 @@ def _run(args: argparse.Namespace) -> int:
         model_shape(args.model)
     conf = dict(_pair(one, "KEY=VALUE") for one in args.conf)
     tables = [_pair(one, "NAME=PATH") for one in args.table]
-    spark = _session(args.model, conf)
-    try:
+    with _session(args.model, conf) as spark:
         for name, path in tables:
             _table(spark, path).createOrReplaceTempView(name)
         found = _placed(args, text.strip().removesuffix(";"), spark, catalog)
-    finally:
-        spark.stop()
     print(_shown(found, args))
     return 0 if found.feasible else 1
 
@@ -120,14 +119,23 @@ def _shown(found: Plan | Infeasible, args: argparse.Namespace) -> str:
     return found.explain().rstrip() if args.details else summary(found).rstrip()
 
 
-def _session(model: str | None, conf: dict[str, str]) -> SparkSession:
-    """Quiet: what is printed is the placement."""
+@contextmanager
+def _session(model: str | None, conf: dict[str, str]) -> Iterator[SparkSession]:
+    """A quiet one, as what is printed is the placement; it ends with the block unless it ran before."""
+    from pyspark import SparkContext
+
     from sparkllm.spark_session import session
 
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # pyspark's, repeats errors with a stack
+    ran = SparkContext._active_spark_context is not None
     quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
     options = {k if k.startswith("spark.") else f"spark.sparkllm.{k}": v for k, v in conf.items()}
-    return session(model, app_name="sparkllm place", **{**quiet, **options})
+    spark = session(model, app_name="sparkllm place", **options, **({} if ran else quiet))
+    try:
+        yield spark
+    finally:
+        if not ran:
+            spark.stop()
 
 
 def _table(spark: SparkSession, path: str) -> Any:

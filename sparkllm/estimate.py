@@ -58,7 +58,8 @@ class CallEstimate:
         expected: prompts as the plan's statistics know them: `40`, `at most 100`, `unknown`.
         together: equal prompts of different tasks meet and are asked once.
         stops: a LIMIT above may be met before all rows are asked.
-        sampled: None where its rows come from another call, or where it has no fields.
+        sampled: None where its fields are another call's answers, or where it has none.
+        kept: share of the rows that filters over other answers are expected to leave, which no sample can tell.
     """
 
     call: LLMCall
@@ -68,6 +69,7 @@ class CallEstimate:
     together: bool
     stops: bool
     sampled: Sampled | None
+    kept: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ def explain(query: DataFrame | str, spark: SparkSession | None = None, rows: int
     """What a query will ask of the model, before it does: calls, prompt tokens and prefix hits of each `llm(...)`.
 
     Runs one Spark job for each call, which reads the first `rows` rows that the call would get, with all that the
-    query does below it, as LIMIT would; asks no model, and starts no engine. What lies above another call is `unknown`:
-    its rows are that call's answers.
+    query does below it, as LIMIT would; asks no model, and starts no engine. A call over another one's answers is
+    `unknown`; where a filter over such answers stands below a call, its rows are those before the filter.
 
     Args:
         query: a DataFrame, or the text of a query.
@@ -117,7 +119,7 @@ def explain(query: DataFrame | str, spark: SparkSession | None = None, rows: int
 def _estimate(plan: dict[str, Any], frame: DataFrame | None, config: LLMConfig, rows: int) -> CallEstimate:
     call = LLMCall.from_json(json.dumps(plan["call"]))
     sampled = None if frame is None else _shown(sample_prompts(call, plan["model"], frame, config, rows))
-    given = {name: plan[name] for name in ("model", "field_order", "expected", "together", "stops")}
+    given = {name: plan[name] for name in ("model", "field_order", "expected", "together", "stops", "kept")}
     return CallEstimate(call=call, sampled=sampled, **given)
 
 
@@ -150,10 +152,11 @@ def _sampled(call: CallEstimate, found: Sampled) -> list[tuple[str, str]]:
         lines = [("  field order", ", ".join(found.field_order) or "one for each row")]
     of = ("" if found.whole else " of them") + ("; fewer where the LIMIT is met earlier" if call.stops else "")
     apart = "" if call.together or found.calls == found.rows else "; equal prompts of different tasks are asked again"
+    fewer = "" if call.kept == 1 else f"; filters over other answers leave about {100 * call.kept:.0f} % of them"
     return [
         *lines,
         ("  rows", f"{found.rows:,}" if found.whole else f"more than {found.rows:,}; for the first {found.rows:,}"),
-        ("  expected calls", f"{found.calls:,}{of}{apart}"),
+        ("  expected calls", f"{found.calls:,}{of}{apart}{fewer}"),
         ("  prompt tokens", f"about {found.prompt_tokens:,} ({found.tokens_by})"),
         ("  prefix hits, data", f"about {100 * found.data_hits:.1f} % (from a cold cache)"),
         ("  prefix hits, prompt", f"about {100 * found.hits:.1f} % (from a cold cache)"),

@@ -61,6 +61,10 @@ class Sizes:
         """The same with this many prompts where equal rows are asked more than once, float64 [s]."""
         return replace(self, distinct=np.minimum(np.maximum(prompts, self.distinct), self.rows))
 
+    def times(self, share: float) -> Sizes:
+        """The same with a share of the rows; where equal rows are dropped together, of the distinct ones too."""
+        return replace(self, rows=self.rows * share, distinct=self.distinct * share)
+
     def cut(self, classes: int, overhead: float) -> Sizes:
         """At most so many, by joining the neighbours that hold the least of the work, and those that hold very little.
 

@@ -50,8 +50,9 @@ def workload(
     are prompts, equal rows once where the query asks them once.
 
     Limits: prefix hits are those of the sample in one task with a cache that drops nothing; more rows of the same kind
-    share more. Rows too long for the model, which are not asked, are counted. A call over answers of another one has
-    as many rows as the plan's statistics expect, else as many as that call, and fields of 50 tokens; `notes` say so.
+    share more. Rows too long for the model, which are not asked, are counted. Filters over other answers below a call
+    keep the share of rows that the optimizer expects of them. A call over answers of another one has as many rows as
+    the plan's statistics expect, else as many as that call, and fields of 50 tokens. `notes` say what was assumed.
 
     Args:
         query: a DataFrame, or the text of a query.
@@ -122,6 +123,10 @@ def _unread(call: _Call) -> bool:
 
 
 def _sizes(call: _Call, sample: PromptSample, config: LLMConfig) -> Sizes:
+    return _before_filters(call, sample, config).times(call.plan["kept"])
+
+
+def _before_filters(call: _Call, sample: PromptSample, config: LLMConfig) -> Sizes:
     if sample.whole:
         return Sizes.of(sample.bytes)
     found = count(call.frame) if call.frame else Sizes.of(sample.bytes)
@@ -139,6 +144,8 @@ def _said(call: _Call, sample: PromptSample, sizes: Sizes) -> Iterable[str]:
             f"{sizes.rows.sum():,.0f} rows counted; their tokens and prefix hits are taken from the first "
             f"{sample.rows:,}, and more rows share more"
         )
+    if call.plan["kept"] < 1:
+        yield f"filters over other answers are expected to leave {100 * call.plan['kept']:.0f} % of its rows"
     if call.plan["stops"]:
         yield "fewer rows where the LIMIT is met earlier"
 
