@@ -57,9 +57,9 @@ class Sizes:
         step, place = np.unique(np.concatenate([part.step for part in parts]), return_inverse=True)
         return _grouped(parts, step.astype(np.int64), place)
 
-    def asked(self, prompts: np.ndarray) -> Sizes:
-        """The same with this many prompts where equal rows are asked more than once, float64 [s]."""
-        return replace(self, distinct=np.minimum(np.maximum(prompts, self.distinct), self.rows))
+    def each(self) -> Sizes:
+        """The same where every row is asked for itself."""
+        return replace(self, distinct=self.rows)
 
     def times(self, share: float) -> Sizes:
         """The same with a share of the rows; where equal rows are dropped together, of the distinct ones too."""
@@ -84,18 +84,21 @@ class Sizes:
         return _grouped([self], np.unique(group), group)
 
 
-def count(frame: DataFrame) -> Sizes:
+def count(frame: DataFrame, together: bool = True) -> Sizes:
     """Of all rows; one Spark job over them. Distinct prompts are counted to about 2 % (HyperLogLog++).
 
     Args:
         frame: the call's fields as texts, one column each; rows without any text are not asked.
+        together: equal prompts meet in one task; else each task asks its own, and has the rows that a task of this
+            job has.
     """
     from pyspark.sql import functions as F
 
     texts = [frame[name] for name in frame.columns]
     size = sum((F.coalesce(F.octet_length(text), F.lit(0)) for text in texts), F.lit(0))
     # hashing skips nulls, so that ('a', null) and (null, 'a') would be one
-    prompt = F.xxhash64(*texts, *(text.isNull() for text in texts))
+    task = [] if together else [F.spark_partition_id()]
+    prompt = F.xxhash64(*texts, *(text.isNull() for text in texts), *task)
     asked = frame.where(F.coalesce(*texts).isNotNull()).select(size.alias("bytes"), prompt.alias("prompt"))
     bytes_ = F.col("bytes")
     found = (

@@ -127,15 +127,10 @@ def _sizes(call: _Call, sample: PromptSample, config: LLMConfig) -> Sizes:
 
 
 def _before_filters(call: _Call, sample: PromptSample, config: LLMConfig) -> Sizes:
-    if sample.whole:
+    if call.frame is None or sample.whole:
         return Sizes.of(sample.bytes)
-    found = count(call.frame) if call.frame else Sizes.of(sample.bytes)
-    if not asked_once(config):
-        return found.asked(found.rows)
-    if call.plan["together"]:
-        return found
-    # Equal prompts of different tasks are asked again: what one task finds is like what the sample found.
-    return found.asked(found.rows * len(sample.lengths) / max(1, sample.rows))
+    found = count(call.frame, call.plan["together"])
+    return found if asked_once(config) else found.each()
 
 
 def _said(call: _Call, sample: PromptSample, sizes: Sizes) -> Iterable[str]:

@@ -94,7 +94,7 @@ def test_it_asks_nothing_and_starts_no_engine(counting: SparkSession, tmp_path: 
     reports = len(last_reports(counting, 100))
     with configured(counting, {"spark.sparkllm.runtimeDir": str(tmp_path)}):
         work = sparkllm.workload("SELECT llm('classify', word) FROM words", counting, rows=100)
-    assert work.rows == 50
+    assert work.rows == 150, "three tasks, each of which meets all fifty words"
     assert list(tmp_path.iterdir()) == []
     assert len(last_reports(counting, 100)) == reports
 
@@ -125,15 +125,22 @@ def test_equal_prompts_are_one_only_where_they_are_asked_once(counting: SparkSes
 
 
 def test_null_in_different_fields_makes_different_prompts(counting: SparkSession) -> None:
-    counting.createDataFrame([("a", None), (None, "a")] * 20, "x string, y string").createOrReplaceTempView("pairs")
+    counting.createDataFrame([("a", None), (None, "a")] * 20, "x string, y string").coalesce(1).createOrReplaceTempView(
+        "pairs"
+    )
     assert sparkllm.workload("SELECT llm('classify', x, y) FROM pairs", counting, rows=5).rows == 2
 
 
-def test_calls_over_each_others_answers_have_the_rows_of_the_call_below(counting: SparkSession) -> None:
-    work = sparkllm.workload("SELECT llm('Is it short?', llm('classify', word)) FROM words", counting)
-    outer = [b for b in work.buckets if b.call.startswith("llm('Is it short?'")]
-    assert [b.rows for b in outer] == [50]
-    assert any("stands over other answers" in note for note in work.notes)
+def test_a_call_over_anothers_answers_has_the_rows_of_the_plan_or_of_the_call_below(
+    counting: SparkSession, tmp_path: Path
+) -> None:
+    counting.table("words").coalesce(1).write.parquet(str(tmp_path / "words"))
+    counting.read.parquet(str(tmp_path / "words")).createOrReplaceTempView("file")
+    for table, rows, said in (("words", 3000, "3,000 prompts by statistics"), ("file", 50, "as the call below has")):
+        work = sparkllm.workload(f"SELECT llm('Is it short?', llm('classify', word)) FROM {table}", counting)
+        outer = [b for b in work.buckets if b.call.startswith("llm('Is it short?'")]
+        assert [b.rows for b in outer] == [rows]
+        assert any("stands over other answers" in note and said in note for note in work.notes)
 
 
 def test_calls_beside_each_other_are_each_sampled(counting: SparkSession) -> None:

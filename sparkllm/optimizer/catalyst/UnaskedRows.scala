@@ -26,7 +26,7 @@ object UnaskedRows extends PredicateHelper {
     case l: LLMEval => without(SourceRows(l), calls).map { below =>
         val missing = l.output.filterNot(below.rows.outputSet.contains)
         val nothing = missing.map(a => Alias(Literal(null, a.dataType), a.name)(a.exprId))
-        below.copy(Project(below.rows.output ++ nothing, below.rows), below.unknown ++ missing)
+        below.copy(Project(below.rows.output ++ nothing, below.rows), below.unknown ++ AttributeSet(missing))
       }
     case Project(list, child) => without(child, calls).map { below =>
         val unknown = list.filter(c => reads(Seq(c), below.unknown)).map(_.toAttribute)
