@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,17 +79,30 @@ def _run(args: argparse.Namespace) -> int:
         model_shape(args.model)
     conf = dict(_pair(one, "KEY=VALUE") for one in args.conf)
     tables = [_pair(one, "NAME=PATH") for one in args.table]
-    with _session(args.model, conf) as spark:
-        for name, path in tables:
-            _table(spark, path).createOrReplaceTempView(name)
-        found = _placed(args, text.strip().removesuffix(";"), spark, catalog)
-    print(_shown(found, args))
+    with _output_for_the_placement_alone():
+        with _session(args.model, conf) as spark:
+            for name, path in tables:
+                _table(spark, path).createOrReplaceTempView(name)
+            found = _placed(args, text.strip().removesuffix(";"), spark, catalog)
+        shown = _shown(found, args)
+    print(shown)
     return 0 if found.feasible else 1
 
 
-def _placed(args: argparse.Namespace, text: str, spark: SparkSession, catalog: Any) -> Plan | Infeasible:
-    from dataclasses import replace
+@contextmanager
+def _output_for_the_placement_alone() -> Iterator[None]:
+    """What libraries write to the process's standard output, as HiGHS now and then does, goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
+
+def _placed(args: argparse.Namespace, text: str, spark: SparkSession, catalog: Any) -> Plan | Infeasible:
     from sparkllm.placing import place, serving_of
 
     serving = serving_of(text, spark)
@@ -140,7 +155,7 @@ def _session(model: str | None, conf: dict[str, str]) -> Iterator[SparkSession]:
 
 def _table(spark: SparkSession, path: str) -> Any:
     known = next((kind for suffix, kind in _FORMATS.items() if path.removesuffix(".gz").endswith(suffix)), "parquet")
-    options = {"header": True, "multiLine": True, "escape": '"'} if known == "csv" else {}
+    options: dict[str, Any] = {"header": True, "multiLine": True, "escape": '"'} if known == "csv" else {}
     return spark.read.format(known).options(**options).load(path)
 
 

@@ -64,7 +64,7 @@ class PromptSample:
         """UTF-8 bytes of each prompt's fields, null has none, int64 [k]."""
         table = self.pieces.table.take(self.sent)
         sizes = [each[codes] for each, codes in zip(table.lengths, table.codes.T, strict=True)]
-        return np.sum(sizes, axis=0, dtype=np.int64)
+        return np.array(sizes, dtype=np.int64).sum(axis=0)
 
 
 def sample_prompts(call: LLMCall, model: str, frame: DataFrame, config: LLMConfig, rows: int) -> PromptSample:

@@ -111,7 +111,9 @@ def _workload(
         bucket = Bucket(frame + _FIELD_TOKENS * len(call.fields), answer, expected, 0.0, str(call))
         return [bucket], notes + said
     notes += [] if len(read) == len(calls) else ["it stands over answers too, those rows are left out"]
-    samples = [sample_prompts(call, one.plan["model"], one.frame, config, rows) for one in read if one.frame]
+    samples = [
+        sample_prompts(call, one.plan["model"], one.frame, config, rows) for one in read if one.frame is not None
+    ]
     sizes = [_sizes(one, sample, config) for one, sample in zip(read, samples, strict=True)]
     notes += [note for one, sample, size in zip(read, samples, sizes, strict=True) for note in _said(one, sample, size)]
     return buckets(str(call), Sizes.together(sizes), Measured.of(samples), answer), notes
@@ -134,13 +136,14 @@ def _before_filters(call: _Call, sample: PromptSample, config: LLMConfig) -> Siz
 
 
 def _said(call: _Call, sample: PromptSample, sizes: Sizes) -> Iterable[str]:
+    kept = call.plan["kept"]
     if not sample.whole:
         yield (
-            f"{sizes.rows.sum():,.0f} rows counted; their tokens and prefix hits are taken from the first "
+            f"{sizes.rows.sum() / kept:,.0f} rows counted; their tokens and prefix hits are taken from the first "
             f"{sample.rows:,}, and more rows share more"
         )
-    if call.plan["kept"] < 1:
-        yield f"filters over other answers are expected to leave {100 * call.plan['kept']:.0f} % of its rows"
+    if kept < 1:
+        yield f"filters over other answers are expected to leave {100 * kept:.0f} % of its rows"
     if call.plan["stops"]:
         yield "fewer rows where the LIMIT is met earlier"
 

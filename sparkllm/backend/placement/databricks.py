@@ -44,7 +44,7 @@ def databricks_jobs(plan: Plan) -> dict[str, Any]:
 
 def _job(plan: Plan, kind: ReplicaKind) -> dict[str, Any]:
     rows = [{"call": route.call, "condition": route.condition} for route in routes(plan)[kind.name]]
-    task = {
+    task: dict[str, Any] = {
         "task_key": "rows",
         "new_cluster": _cluster(plan, kind),
         "libraries": [{"pypi": {"package": "sparkllm[gpu]"}}],
