@@ -3,6 +3,7 @@
 >>> import sparkllm
 >>> spark = sparkllm.session(model="demo")                                # doctest: +SKIP
 >>> print(sparkllm.explain("SELECT llm('classify', review) FROM reviews"))  # doctest: +SKIP
+>>> print(sparkllm.place("SELECT llm('classify', review) FROM reviews", deadline="2h").explain())  # doctest: +SKIP
 >>> spark.sql("SELECT llm('classify', review) FROM reviews").show()       # doctest: +SKIP
 >>> print(sparkllm.last_report())                                         # doctest: +SKIP
 
