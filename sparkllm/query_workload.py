@@ -47,7 +47,7 @@ def workload(
     hits in the order in which they would be sent. Where a call has more rows, one more Spark job counts all of them by
     the bytes of their fields, and distinct ones to about 2 %. Asks no model, and starts no engine. At most twelve
     buckets for each call, cut by bytes, so that Spark can tell a row's bucket without a tokenizer; `rows` of a bucket
-    are prompts: equal rows count once, for each task where they do not meet in one, and each by itself where dedup is off.
+    are prompts: equal rows count once, once for each task where they do not meet in one, all where dedup is off.
 
     Limits: prefix hits are those of the sample in one task with a cache that drops nothing; more rows of the same kind
     share more. Rows too long for the model, which are not asked, are counted. Filters over other answers below a call
