@@ -3,6 +3,7 @@
 >>> import sparkllm
 >>> spark = sparkllm.session(model="demo")                                # doctest: +SKIP
 >>> print(sparkllm.explain("SELECT llm('classify', review) FROM reviews"))  # doctest: +SKIP
+>>> print(sparkllm.place("SELECT llm('classify', review) FROM reviews", deadline="2h").explain())  # doctest: +SKIP
 >>> spark.sql("SELECT llm('classify', review) FROM reviews").show()       # doctest: +SKIP
 >>> print(sparkllm.last_report())                                         # doctest: +SKIP
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sparkllm.config import LLMConfig
     from sparkllm.errors import SparkLLMError
     from sparkllm.estimate import QueryEstimate, explain
+    from sparkllm.placing import place
+    from sparkllm.query_workload import workload
     from sparkllm.report import QueryReport, last_report
     from sparkllm.spark_session import register, session, stop
     from sparkllm.udf.functions import llm
@@ -30,9 +33,11 @@ __all__ = [
     "explain",
     "last_report",
     "llm",
+    "place",
     "register",
     "session",
     "stop",
+    "workload",
 ]
 __version__ = "0.1.0"
 
@@ -44,9 +49,11 @@ _HOME = {
     "explain": "sparkllm.estimate",
     "last_report": "sparkllm.report",
     "llm": "sparkllm.udf.functions",
+    "place": "sparkllm.placing",
     "register": "sparkllm.spark_session",
     "session": "sparkllm.spark_session",
     "stop": "sparkllm.spark_session",
+    "workload": "sparkllm.query_workload",
 }
 
 

@@ -9,7 +9,7 @@ import json
 from math import isqrt
 from typing import Any
 
-__all__ = ["ddl", "json_schema", "words"]
+__all__ = ["ddl", "example", "json_schema", "words"]
 
 Kind = str | dict[str, Any]
 
@@ -55,6 +55,22 @@ def json_schema(schema: str, max_tokens: int) -> str:
     kind = json.loads(schema)
     room = max_tokens - _width(kind)
     return json.dumps(_bounded(kind, room // max(1, _open(kind))), ensure_ascii=False)
+
+
+def example(schema: str) -> str | None:
+    """A typed answer as it may come; None where it holds texts or lists, whose length only the model knows.
+
+    >>> example('{"type": "struct", "fields": [{"name": "age", "type": "integer", "nullable": true, "metadata": {}}]}')
+    '{"age": 1234}'
+    """
+    kind = json.loads(schema)
+    return None if _open(kind) else json.dumps(_example(kind), ensure_ascii=False)
+
+
+def _example(kind: Kind) -> Any:
+    if isinstance(kind, dict):
+        return {f["name"]: _example(f["type"]) for f in kind["fields"]}
+    return {"boolean": False, "date": "2024-01-31"}.get(kind, 12.5 if kind not in _BITS else 1234)
 
 
 def _fields(schema: str) -> list[dict[str, Any]]:

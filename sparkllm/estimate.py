@@ -6,31 +6,17 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
 from sparkllm.calls import LLMCall
-from sparkllm.config import LLMConfig
-from sparkllm.model_tokenizer import RoughTokenizer, model_tokenizer
-from sparkllm.optimizer.dedup import dedup
-from sparkllm.optimizer.encode import NULL, Encoded, encode
+from sparkllm.config import PREFIX, LLMConfig
 from sparkllm.optimizer.ordering import upper_bounds
 from sparkllm.optimizer.ordering.solve import shared_cells
+from sparkllm.prompt_sample import ROWS, PromptSample, sample_prompts
 from sparkllm.report_html import report_html
-from sparkllm.udf.prefix_counts import PrefixCounter
-from sparkllm.udf.prompt import static_text
-from sparkllm.udf.prompt_order import PromptOrder
-from sparkllm.udf.task import Task
-from sparkllm.udf.token_pieces import TokenPieces
-from sparkllm.udf.tokens import PromptTokenizer
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Row, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 __all__ = ["CallEstimate", "QueryEstimate", "Sampled", "explain"]
-
-_ORDER_ROWS = 4096  # as many as the first window of a task shows
-_BLOCK = 32  # vLLM's on a CPU as sparkllm sets it; a GPU's 16 serves a little more
 
 
 @dataclass(frozen=True)
@@ -72,7 +58,8 @@ class CallEstimate:
         expected: prompts as the plan's statistics know them: `40`, `at most 100`, `unknown`.
         together: equal prompts of different tasks meet and are asked once.
         stops: a LIMIT above may be met before all rows are asked.
-        sampled: None where its rows come from another call, or where it has no fields.
+        sampled: None where its fields are another call's answers, or where it has none.
+        kept: share of the rows that filters over other answers are expected to leave, which no sample can tell.
     """
 
     call: LLMCall
@@ -82,6 +69,7 @@ class CallEstimate:
     together: bool
     stops: bool
     sampled: Sampled | None
+    kept: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -105,12 +93,12 @@ class QueryEstimate:
         return lines
 
 
-def explain(query: DataFrame | str, spark: SparkSession | None = None, rows: int = 10_000) -> QueryEstimate:
+def explain(query: DataFrame | str, spark: SparkSession | None = None, rows: int = ROWS) -> QueryEstimate:
     """What a query will ask of the model, before it does: calls, prompt tokens and prefix hits of each `llm(...)`.
 
     Runs one Spark job for each call, which reads the first `rows` rows that the call would get, with all that the
-    query does below it, as LIMIT would; asks no model, and starts no engine. What lies above another call is `unknown`:
-    its rows are that call's answers.
+    query does below it, as LIMIT would; asks no model, and starts no engine. A call over another one's answers is
+    `unknown`; where a filter over such answers stands below a call, its rows are those before the filter.
 
     Args:
         query: a DataFrame, or the text of a query.
@@ -123,53 +111,34 @@ def explain(query: DataFrame | str, spark: SparkSession | None = None, rows: int
     """
     from sparkllm.spark_session import planned_calls
 
-    session, planned = planned_calls(query, spark, rows + 1)  # one more tells whether there are more
-    config = LLMConfig.from_spark({k: v for k, v in session.conf.getAll.items() if k.startswith("spark.sparkllm.")})
+    session, planned = planned_calls(query, spark)
+    config = LLMConfig.from_spark({k: v for k, v in session.conf.getAll.items() if k.startswith(PREFIX)})
     return QueryEstimate(tuple(_estimate(json.loads(text), frame, config, rows) for text, frame in planned))
 
 
 def _estimate(plan: dict[str, Any], frame: DataFrame | None, config: LLMConfig, rows: int) -> CallEstimate:
     call = LLMCall.from_json(json.dumps(plan["call"]))
-    sampled = None if frame is None else _sample(call, plan["model"], frame.collect(), config, rows)
-    given = {name: plan[name] for name in ("model", "field_order", "expected", "together", "stops")}
+    sampled = None if frame is None else _shown(sample_prompts(call, plan["model"], frame, config, rows))
+    given = {name: plan[name] for name in ("model", "field_order", "expected", "together", "stops", "kept")}
     return CallEstimate(call=call, sampled=sampled, **given)
 
 
-def _sample(call: LLMCall, model: str, read: list[Row], config: LLMConfig, rows: int) -> Sampled:
-    """Plan the rows as one task would (sparkllm/udf/evaluation.py)."""
-    found = read[:rows]
-    encoded = encode([pa.array([row[i] for row in found], pa.string()) for i in range(len(call.fields))], len(found))
-    asked = encoded.take(np.flatnonzero((encoded.codes != NULL).any(axis=1)))
-    once = config.optimizer_dedup and config.temperature == 0
-    own = model_tokenizer(model, config.chat_template)
-    tokenizer: PromptTokenizer = own or RoughTokenizer()
-    pieces = TokenPieces(tokenizer, call, asked.take(dedup(asked.codes)[0]) if once else asked)
-    order = _order(call, tokenizer, asked, config)
-    sent, fields = order.of(pieces)
-    ids = pieces.prompts(sent, fields)
-    counts = PrefixCounter(tokenizer.opening(static_text(call)), config.block_size or _BLOCK).add(ids.to_arrow())
-    tokens, static, hits = int(ids.lengths.sum()), int(counts.static.sum()), counts.predicted
-    bounds = upper_bounds(pieces.cells, pairs=False)
+def _shown(found: PromptSample) -> Sampled:
+    tokens, static, hits = int(found.lengths.sum()), int(found.counts.static.sum()), found.counts.predicted
+    bounds = upper_bounds(found.pieces.cells, pairs=False)
+    fields = [found.call.fields[int(i)] for i in found.order.written.split(",") if i] if not found.order.per_row else ()
     return Sampled(
-        rows=len(found),
-        whole=len(read) <= rows,
-        field_order=() if order.per_row else tuple(call.fields[int(i)] for i in order.written.split(",") if i),
-        calls=len(ids),
+        rows=found.rows,
+        whole=found.whole,
+        field_order=tuple(fields),
+        calls=len(found.lengths),
         prompt_tokens=tokens,
         hits=int(hits.sum()) / max(1, tokens),
-        data_hits=int((hits - counts.static).clip(0).sum()) / max(1, tokens - static),
-        shared=shared_cells(pieces.cells, sent, fields) / max(1, bounds.total),
+        data_hits=int((hits - found.counts.static).clip(0).sum()) / max(1, tokens - static),
+        shared=shared_cells(found.pieces.cells, found.sent, found.fields) / max(1, bounds.total),
         most_shared=bounds.hit_rate,
-        tokens_by="the model's tokenizer" if own else "four bytes each, the model's tokenizer is not on this machine",
+        tokens_by=found.tokens_by,
     )
-
-
-def _order(call: LLMCall, tokenizer: PromptTokenizer, asked: Encoded, config: LLMConfig) -> PromptOrder:
-    def sample() -> TokenPieces:
-        first = asked.take(np.arange(min(len(asked.codes), _ORDER_ROWS)))
-        return TokenPieces(tokenizer, call, first.take(dedup(first.codes)[0]))
-
-    return PromptOrder(Task(call, config, application=""), lambda _, proposal: proposal, sample)
 
 
 def _unsampled(call: CallEstimate) -> list[tuple[str, str]]:
@@ -183,10 +152,11 @@ def _sampled(call: CallEstimate, found: Sampled) -> list[tuple[str, str]]:
         lines = [("  field order", ", ".join(found.field_order) or "one for each row")]
     of = ("" if found.whole else " of them") + ("; fewer where the LIMIT is met earlier" if call.stops else "")
     apart = "" if call.together or found.calls == found.rows else "; equal prompts of different tasks are asked again"
+    fewer = "" if call.kept == 1 else f"; filters over other answers leave about {100 * call.kept:.0f} % of them"
     return [
         *lines,
         ("  rows", f"{found.rows:,}" if found.whole else f"more than {found.rows:,}; for the first {found.rows:,}"),
-        ("  expected calls", f"{found.calls:,}{of}{apart}"),
+        ("  expected calls", f"{found.calls:,}{of}{apart}{fewer}"),
         ("  prompt tokens", f"about {found.prompt_tokens:,} ({found.tokens_by})"),
         ("  prefix hits, data", f"about {100 * found.data_hits:.1f} % (from a cold cache)"),
         ("  prefix hits, prompt", f"about {100 * found.hits:.1f} % (from a cold cache)"),

@@ -19,7 +19,7 @@ from sparkllm.config import PREFIX, LLMConfig
 from sparkllm.errors import ConfigError, JavaError, SparkLLMError
 from sparkllm.optimizer.jar import build_jar, find_java
 
-__all__ = ["last_reports", "paid", "planned_calls", "register", "session", "stop"]
+__all__ = ["last_reports", "paid", "planned_calls", "register", "session", "session_of", "stop"]
 
 _PACKAGE = "sparkllm.catalyst"
 _EXTENSION = f"{_PACKAGE}.SparkLLMExtensions"
@@ -101,23 +101,30 @@ def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:
 
 
 def planned_calls(
-    query: DataFrame | str, spark: SparkSession | None, rows: int
+    query: DataFrame | str, spark: SparkSession | None
 ) -> tuple[SparkSession, list[tuple[str, DataFrame | None]]]:
     """The calls of a query that is planned and not run, inner ones first, and the session that would run it.
 
-    Each is JSON (PlannedCalls.scala) and the first `rows` rows of its fields, or None where a call below gives them.
+    Each is JSON (PlannedCalls.scala) and the rows of its fields, f0, f1, ..., or None where a call below gives them.
     """
-    session = query.sparkSession if isinstance(query, DataFrame) else _some_session(spark)
+    session = session_of(query, spark)
     planner, jvm = _load(session, f"{_PACKAGE}.PlannedCalls"), _jvm_session(session)
-    if isinstance(query, DataFrame):
-        found = planner.of(query._jdf.queryExecution(), rows)  # type: ignore[operator]
-    else:
-        found = planner.ofText(jvm, query, rows)
+    asked = isinstance(query, DataFrame)
+    found = planner.of(query._jdf.queryExecution()) if asked else planner.ofText(jvm, query)  # type: ignore
     frames = _scala_object(session, "org.apache.spark.sql.classic.Dataset")
     return session, [
         (call.json(), None if call.fields() is None else DataFrame(frames.ofRows(jvm, call.fields()), session))
         for call in found
     ]
+
+
+def session_of(query: DataFrame | str, spark: SparkSession | None) -> SparkSession:
+    """The one that would run it: a DataFrame's own, a text's as given or active.
+
+    Raises:
+        SparkLLMError: there is none.
+    """
+    return query.sparkSession if isinstance(query, DataFrame) else _some_session(spark)
 
 
 def paid(spark: SparkSession | None, query: int) -> dict[str, int] | None:

@@ -11,6 +11,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from sparkllm.backend.placement.earliest import earliest
 from sparkllm.backend.placement.pairs import Pairs
 from sparkllm.backend.placement.problem import DUST, HELD, RELEASED, Problem, Split
+from sparkllm.backend.placement.rounded_cuts import rounded_cuts
 
 __all__ = ["cheapest"]
 
@@ -43,6 +44,8 @@ def cheapest(problem: Problem, deadline: float, billing: str = RELEASED) -> Spli
         constraints.append(_opened(pairs, kinds, opened))
     if np.isfinite(problem.available).any():
         constraints.append(_available(problem, shares))
+    if billing == HELD:  # released, most of the cost is in the shares, of which the cuts know nothing
+        constraints.append(_rounded(problem, pairs, most > 0, deadline))
     each = problem.usd * (deadline if billing == HELD else problem.start)
     found = milp(
         np.concatenate([pairs.work * problem.usd[pairs.kind] * (billing == RELEASED), each]),
@@ -63,6 +66,15 @@ def _capacity(problem: Problem, pairs: Pairs, deadline: float) -> LinearConstrai
     loads = pairs.loads(np.full(len(problem.usd), 1 / deadline))
     replicas = sparse.diags_array(problem.start / deadline - 1)
     return LinearConstraint(sparse.hstack([loads, replicas], "csr"), -np.inf, 0)
+
+
+def _rounded(problem: Problem, pairs: Pairs, kinds: np.ndarray, deadline: float) -> LinearConstraint:
+    cuts, least = rounded_cuts(
+        np.where(problem.fits, problem.work, np.inf)[:, kinds], (deadline - problem.start)[kinds], problem.usd[kinds]
+    )
+    whole = np.zeros((len(cuts), len(pairs.bucket) + len(kinds)))
+    whole[:, len(pairs.bucket) + np.flatnonzero(kinds)] = cuts
+    return LinearConstraint(sparse.csr_array(whole), least, np.inf)
 
 
 def _available(problem: Problem, shares: int) -> LinearConstraint:

@@ -12,18 +12,19 @@ from sparkllm.backend.placement.throughput import COMPARED
 if TYPE_CHECKING:
     from sparkllm.backend.placement.placement import Alternative, Plan
 
-__all__ = ["explain"]
+__all__ = ["explain", "notes", "title"]
 
 _MOST_BUCKETS = 12
 
 
 def explain(plan: Plan) -> str:
     """Four tables: this plan beside each type alone; the kinds of replica; the buckets; the prices. Then notes."""
-    parts = [_title(plan), _choices(plan), _kinds(plan), _buckets(plan), _prices(plan), _notes(plan)]
+    parts = [title(plan), _choices(plan), _kinds(plan), _buckets(plan), _prices(plan), notes(plan)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _title(plan: Plan) -> str:
+def title(plan: Plan) -> str:
+    """What was asked."""
     terms, what = plan.terms, f"{plan.workload.rows:,.0f} rows by {plan.model}"
     asked = ["cheapest" if terms.objective == COST and plan.cluster is None else "fastest"]
     asked += ["on this cluster"] if plan.cluster is not None else []
@@ -75,11 +76,12 @@ def _prices(plan: Plan) -> str:
     return _table("<><<", ["list price", "$ per hour", "as of", "source"], *lines)
 
 
-def _notes(plan: Plan) -> str:
+def notes(plan: Plan) -> str:
+    """What was assumed, one line each."""
     unsure = sorted({kind.gpu.name for kind in plan.kinds} - set(COMPARED) - set(plan.measured))
-    notes = [f"speed from the data sheet alone, measure before you rely on it: {', '.join(unsure)}"] if unsure else []
-    notes += [f"left out, as no price is known: {', '.join(plan.unpriced)}"] if plan.unpriced else []
-    return "\n".join(notes)
+    found = [f"speed from the data sheet alone, measure before you rely on it: {', '.join(unsure)}"] if unsure else []
+    found += [f"left out, as no price is known: {', '.join(plan.unpriced)}"] if plan.unpriced else []
+    return "\n".join([*found, *plan.workload.notes])
 
 
 def _counted(replicas: Mapping[str, int]) -> str:

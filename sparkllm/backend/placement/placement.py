@@ -25,6 +25,7 @@ class Alternative:
         replicas: of each kind; empty where the type cannot do it.
         usd, seconds: NaN where it cannot.
         reason: why it cannot, else empty.
+        gpus: how many of the type.
     """
 
     gpu: str
@@ -32,6 +33,7 @@ class Alternative:
     usd: float
     seconds: float
     reason: str = ""
+    gpus: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +129,8 @@ class Plan:
         found = solve(problem, self.terms, cluster)
         if found is None:
             return Alternative(name, {}, nothing.usd, nothing.seconds, "not within these limits")
-        return Alternative(name, _counted(kinds, found.replicas), found.usd, 3600 * found.hours)
+        gpus = int(problem.gpus @ found.replicas)
+        return Alternative(name, _counted(kinds, found.replicas), found.usd, 3600 * found.hours, gpus=gpus)
 
 
 def _counted(kinds: tuple[ReplicaKind, ...] | list[ReplicaKind], replicas: np.ndarray) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def plan(
     terms = Terms(objective, deadline, budget, billing, bounded=available is not None or cluster is not None)
     if cluster is not None and (available is not None or billing != RELEASED):
         raise ConfigError("a cluster is counted and paid as it is: `available` and billing='held' are not for it")
-    workload = Workload(tuple(bucket for bucket in workload.buckets if bucket.rows))
+    workload = replace(workload, buckets=tuple(bucket for bucket in workload.buckets if bucket.rows))
     kinds = _kinds(catalog, model, available, cluster)
     rates = np.array([[rate(k, model, b, serving, catalog.measured) for k in kinds] for b in workload.buckets])
     count = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
+from typing import Any
 
 from sparkllm.errors import ConfigError
 
@@ -19,12 +21,17 @@ class Bucket:
         rows: how many; need not be whole.
         prefix_hits: share of the input that the prefix cache is expected to serve, from 0 to below 1, as the
             last token of a prompt is always computed.
+        call: the `llm(...)` that the rows belong to, as the user wrote it; empty where nobody says.
+        most_bytes: a row belongs to the first bucket of its call whose `most_bytes` the UTF-8 bytes of its fields do
+            not exceed.
     """
 
     input_tokens: float
     output_tokens: float
     rows: float
     prefix_hits: float = 0.0
+    call: str = ""
+    most_bytes: float = inf
 
     def __post_init__(self) -> None:
         wanted = {
@@ -33,6 +40,8 @@ class Bucket:
             "rows": ("0 or more", self.rows >= 0),
             "prefix_hits": ("0 to below 1", 0 <= self.prefix_hits < 1),
         }
+        if not self.most_bytes >= 0:
+            raise ConfigError(f"a bucket's most_bytes takes 0 or more, got {self.most_bytes!r}")
         for name, (expected, holds) in wanted.items():
             if not holds or getattr(self, name) == float("inf"):
                 raise ConfigError(f"a bucket's {name} takes {expected}, finite, got {getattr(self, name)!r}")
@@ -43,9 +52,28 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Workload:
-    """All rows of a query's calls, by bucket; buckets without rows are allowed."""
+    """All rows of a query's calls, by bucket; buckets without rows are allowed.
+
+    Attributes:
+        buckets: those of a call stand together, by `most_bytes`.
+        notes: what was assumed or not looked at when they were made.
+    """
 
     buckets: tuple[Bucket, ...]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dataframe(
+        cls,
+        query: Any,
+        spark: Any = None,
+        rows: int = 10_000,
+        output_tokens: float | None = None,
+    ) -> Workload:
+        """Of a query that has not run, from a sample of its rows and a count: `sparkllm.workload`, which says how."""
+        from sparkllm.query_workload import workload  # late: it needs Spark, which planning by itself does not
+
+        return workload(query, spark, rows, output_tokens)
 
     def __post_init__(self) -> None:
         if not self.rows > 0:

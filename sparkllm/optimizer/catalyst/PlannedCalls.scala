@@ -2,7 +2,7 @@ package sparkllm.catalyst
 
 import com.fasterxml.jackson.databind.JsonNode
 import org.apache.spark.sql.SparkSession
-import org.apache.spark.sql.catalyst.expressions.{Alias, Literal, SubqueryExpression}
+import org.apache.spark.sql.catalyst.expressions.{Alias, SubqueryExpression}
 import org.apache.spark.sql.catalyst.plans.logical._
 import org.apache.spark.sql.execution.{CommandExecutionMode, QueryExecution}
 import org.apache.spark.sql.internal.SQLConf
@@ -10,45 +10,42 @@ import org.apache.spark.sql.internal.SQLConf
 /** A call of a query that has not run.
   *
   * @param json {"call", "model", "field_order", "expected", "together": equal prompts meet in one task, "stops": a
-  * limit   above may be met before all rows are asked}
-  * @param fields the first rows of its fields as texts f0, f1, ...; null where they cannot be had without asking a
-  * model */
+  * limit above may be met before all rows are asked, "kept": share of the rows that filters over other answers are
+  * expected to leave, 1 without any}
+  * @param fields the rows of its fields as texts f0, f1, ...; all that stand before those filters; null where
+  * they cannot be had without asking a model */
 case class PlannedCall(json: String, fields: LogicalPlan)
 
-/** The calls of a query, inner ones first, as sparkllm.explain reads them. No job runs here. */
+/** The calls of a query, inner ones first, as sparkllm.explain and sparkllm.workload read them. No job runs here. */
 object PlannedCalls {
-  def ofText(session: SparkSession, sql: String, rows: Int): Array[PlannedCall] = {
+  def ofText(session: SparkSession, sql: String): Array[PlannedCall] = {
     val state = session.sessionState
     // a command must not run only because it is looked at
-    of(state.executePlan(state.sqlParser.parsePlan(sql), CommandExecutionMode.SKIP), rows)
+    of(state.executePlan(state.sqlParser.parsePlan(sql), CommandExecutionMode.SKIP))
   }
 
-  def of(query: QueryExecution, rows: Int): Array[PlannedCall] = query.analyzed match {
+  def of(query: QueryExecution): Array[PlannedCall] = query.analyzed match {
     case c: Command => throw new CallError(
       s"sparkllm.explain() expects a query (SELECT ...), got the command ${c.nodeName}; give it the command's SELECT")
     case _ => SQLConf.withExistingConf(query.sparkSession.sessionState.conf) {
-      query.optimizedPlan.collectWithSubqueries { case e: LLMEval => planned(e, rows) }.reverse.toArray
+      query.optimizedPlan.collectWithSubqueries { case e: LLMEval => planned(e) }.reverse.toArray
     }
   }
 
-  private def planned(e: LLMEval, rows: Int): PlannedCall = {
+  private def planned(e: LLMEval): PlannedCall = {
+    val rows = if (e.call.fields.isEmpty) None else UnaskedRows(e)
     val node = LLMSpec.mapper.createObjectNode()
     node.set[JsonNode]("call", LLMSpec.mapper.readTree(e.call.spec.json))
     node.put("model", LLMEval.model(e.call)).put("field_order", FieldOrder(e)).put("expected", ExpectedCalls(e))
-    node.put("together", e.order.isDefined).put("stops", e.limit.isDefined)
-    PlannedCall(node.toString, fields(e, rows).orNull)
+    node.put("together", e.order.isDefined).put("stops", e.limit.isDefined).put("kept", rows.fold(1.0)(_.kept))
+    PlannedCall(node.toString, rows.map(found => texts(e, found.rows)).orNull)
   }
 
-  private def fields(e: LLMEval, rows: Int): Option[LogicalPlan] = {
-    val source = SourceRows(e)
-    if (e.call.fields.isEmpty || asks(source)) None
-    else {
-      val texts = LLMStrategy.texts(e.call, e.guard).zipWithIndex.map { case (text, i) => Alias(text, s"f$i")() }
-      Some(Limit(Literal(rows), Project(texts, source)))
-    }
-  }
+  private def texts(e: LLMEval, rows: LogicalPlan): LogicalPlan =
+    Project(LLMStrategy.texts(e.call, e.guard).zipWithIndex.map { case (text, i) => Alias(text, s"f$i")() }, rows)
 
-  private def asks(plan: LogicalPlan): Boolean = plan.exists { p =>
+  /** Rows of this plan cannot be had without asking a model. */
+  private[catalyst] def asks(plan: LogicalPlan): Boolean = plan.exists { p =>
     p.isInstanceOf[LLMEval] || p.expressions.exists(_.exists {
       case s: SubqueryExpression => asks(s.plan)
       case _ => false

@@ -62,6 +62,7 @@ def computed(figure: Figure) -> float:
         max_seqs=min(about()["engine"]["max_batch"], requests),
         memory_share=about()["engine"]["kv_cache_share"],
         kv_bits=16 if figure.precision == "fp16" else 8,
+        reserved=about()["engine"]["reserved"],
     )
     kind = ReplicaKind(load().gpus[figure.gpu], figure.tensor_parallel)
     return computed_rate(kind, shape(figure.model, figure.precision), figure.bucket, serving)

@@ -22,6 +22,7 @@ resource = "gpu_rtx6000"
 label = "nvidia.com/gpu.product=NVIDIA-RTX-PRO-6000"
 price = { usd_per_hour = 2.0, source = "our contract", date = 2026-11-01 }
 """
+UNPRICED = NEW_TYPE[: NEW_TYPE.index("price")]
 MODEL = shape("Llama-3.1-8B", "fp16")
 WORK = Workload((Bucket(300, 20, 10_000),))
 
@@ -40,9 +41,11 @@ def test_every_type_that_was_promised_is_there_with_a_resource_and_a_label() -> 
 
 
 def test_every_price_has_a_source_and_a_date() -> None:
-    assert load().unpriced == ("T4",)
+    assert load().unpriced == ()
     for gpu in load().gpus.values():
-        assert gpu.price is None or (gpu.price.source and re.match(r"20\d\d", gpu.price.date))
+        assert gpu.price is not None
+        assert gpu.price.source
+        assert re.match(r"20\d\d", gpu.price.date)
 
 
 def test_dense_rates_double_with_half_the_bits() -> None:
@@ -127,16 +130,18 @@ def test_a_missing_file_is_named(own: Path) -> None:
         load(own)
 
 
-@pytest.mark.parametrize("asked", [{"available": {"T4": 4}}, {"cluster": {"T4": 4}}])
-def test_a_type_without_a_price_is_refused_where_it_is_asked_for(asked: dict) -> None:
-    with pytest.raises(ConfigError, match=r"knows no price of T4.*\[gpu.T4\] with price"):
-        plan(WORK, MODEL, **asked)
+@pytest.mark.parametrize("asked", [{"available": {"RTX6000": 4}}, {"cluster": {"RTX6000": 4}}])
+def test_a_type_without_a_price_is_refused_where_it_is_asked_for(own: Path, asked: dict) -> None:
+    own.write_text(UNPRICED)
+    with pytest.raises(ConfigError, match=r"knows no price of RTX6000.*\[gpu.RTX6000\] with price"):
+        plan(WORK, MODEL, load(own), **asked)
 
 
-def test_a_type_without_a_price_is_left_out_and_named_where_all_types_may_be_used() -> None:
-    found = plan(WORK, MODEL)
-    assert "T4" not in {kind.gpu.name for kind in found.kinds}  # type: ignore[union-attr]
-    assert "left out, as no price is known: T4" in found.explain()
+def test_a_type_without_a_price_is_left_out_and_named_where_all_types_may_be_used(own: Path) -> None:
+    own.write_text(UNPRICED)
+    found = plan(WORK, MODEL, load(own))
+    assert "RTX6000" not in {kind.gpu.name for kind in found.kinds}  # type: ignore[union-attr]
+    assert "left out, as no price is known: RTX6000" in found.explain()
 
 
 def test_an_unknown_type_lists_the_known_ones() -> None:

@@ -27,23 +27,35 @@ buckets = st.builds(
 kinds = st.builds(ReplicaKind, st.sampled_from(list(GPUS.values())), st.sampled_from([1, 2, 4, 8]))
 
 
-def test_mean_error_on_dense_models_it_was_not_fitted_to_is_below_ten_percent() -> None:
+def test_mean_error_on_dense_models_it_was_not_fitted_to_is_below_seven_percent() -> None:
     dense = [f for f in HELD_OUT if f.model != "Mixtral-8x7B" and f.tensor_parallel <= 2]
     assert len(dense) == 77
-    assert np.abs(errors(dense)).mean() < 0.10
-    assert np.abs(errors(dense)).max() < 0.50
+    assert np.abs(errors(dense)).mean() < 0.07
+    assert np.abs(errors(dense)).max() < 0.30
 
 
-def test_mean_error_on_all_it_was_not_fitted_to_is_below_an_eighth() -> None:
+def test_mean_error_on_all_it_was_not_fitted_to_is_below_nine_percent() -> None:
     assert len(HELD_OUT) == 194
-    assert np.abs(errors(HELD_OUT)).mean() < 0.125
-    assert np.abs(errors(HELD_OUT)).max() < 0.50
+    assert np.abs(errors(HELD_OUT)).mean() < 0.09
+    assert np.abs(errors(HELD_OUT)).max() < 0.45
 
 
 def test_mean_error_on_a_page_read_after_the_model_was_settled_is_below_ten_percent() -> None:
     hopper = [f for f in LATER if f.gpu in ("H100", "H200")]
     assert len(hopper) == 60
     assert np.abs(errors(hopper)).mean() < 0.10
+
+
+def test_mean_error_on_a_mixture_of_experts_is_below_eight_percent() -> None:
+    mixture = [f for f in HELD_OUT if f.model == "Mixtral-8x7B"]
+    assert len(mixture) == 45
+    assert np.abs(errors(mixture)).mean() < 0.08
+
+
+def test_eight_gpus_with_fast_links_are_underrated_by_a_fifth() -> None:
+    """A known weakness: what goes through memory between matrix products is taken as not cut."""
+    eight = [f for f in HELD_OUT if f.tensor_parallel == 8 and f.gpu in ("H100", "H200")]
+    assert -0.25 < errors(eight).mean() < -0.15
 
 
 def test_a_b200_in_4_bits_is_slower_than_its_data_sheet_promises() -> None:

@@ -1,0 +1,111 @@
+"""The prompts that some rows of a call would send: what explain() and workload() both stand on. No model is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from sparkllm.calls import LLMCall
+from sparkllm.config import LLMConfig
+from sparkllm.model_tokenizer import RoughTokenizer, model_tokenizer
+from sparkllm.optimizer.dedup import dedup
+from sparkllm.optimizer.encode import NULL, Encoded, encode
+from sparkllm.udf.prefix_counts import PrefixCounter, PrefixCounts
+from sparkllm.udf.prompt import static_text
+from sparkllm.udf.prompt_order import PromptOrder
+from sparkllm.udf.task import Task
+from sparkllm.udf.token_pieces import TokenPieces
+from sparkllm.udf.tokens import PromptTokenizer
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["EXACT", "ROWS", "PromptSample", "asked_once", "sample_prompts", "tokenizer_of"]
+
+ROWS = 10_000  # of a sample, where nobody says how many
+EXACT = "the model's tokenizer"
+_ROUGH = "four bytes each, the model's tokenizer is not on this machine"
+_ORDER_ROWS = 4096  # as many as the first window of a task shows
+_BLOCK = 32  # vLLM's on a CPU as sparkllm sets it; a GPU's 16 serves a little more
+
+
+@dataclass(frozen=True, eq=False)
+class PromptSample:
+    """Prompts as one task would send them.
+
+    Attributes:
+        call: what is asked.
+        rows: rows of the sample.
+        whole: they are all rows of the call.
+        order: of rows and fields.
+        pieces: the rows that are asked.
+        sent, fields: their order, int64 [k], and that of the fields, int16 [m] or [k, m].
+        lengths: tokens of each prompt, int64 [k].
+        counts: what a cold cache of any size serves of them, [k].
+        tokens_by: what counted the tokens.
+    """
+
+    call: LLMCall
+    rows: int
+    whole: bool
+    order: PromptOrder
+    pieces: TokenPieces
+    sent: np.ndarray
+    fields: np.ndarray
+    lengths: np.ndarray
+    counts: PrefixCounts
+    tokens_by: str
+
+    @property
+    def bytes(self) -> np.ndarray:
+        """UTF-8 bytes of each prompt's fields, null has none, int64 [k]."""
+        table = self.pieces.table.take(self.sent)
+        sizes = [each[codes] for each, codes in zip(table.lengths, table.codes.T, strict=True)]
+        return np.array(sizes, dtype=np.int64).sum(axis=0)
+
+
+def sample_prompts(call: LLMCall, model: str, frame: DataFrame, config: LLMConfig, rows: int) -> PromptSample:
+    """Plan the first `rows` rows as one task would (sparkllm/udf/evaluation.py); one Spark job, as for a LIMIT.
+
+    Args:
+        call: what is asked.
+        model: path or id.
+        frame: the call's fields as texts, one column each.
+        config: the session's settings.
+        rows: most rows that are looked at.
+    """
+    read = frame.limit(rows + 1).collect()  # one more tells whether there are more
+    found = read[:rows]
+    encoded = encode([pa.array([row[i] for row in found], pa.string()) for i in range(len(call.fields))], len(found))
+    asked = encoded.take(np.flatnonzero((encoded.codes != NULL).any(axis=1)))
+    tokenizer, tokens_by = tokenizer_of(model, config)
+    pieces = TokenPieces(tokenizer, call, asked.take(dedup(asked.codes)[0]) if asked_once(config) else asked)
+    order = _order(call, tokenizer, asked, config)
+    sent, fields = order.of(pieces)
+    ids = pieces.prompts(sent, fields)
+    counts = PrefixCounter(tokenizer.opening(static_text(call)), config.block_size or _BLOCK).add(ids.to_arrow())
+    return PromptSample(
+        call, len(found), len(read) <= rows, order, pieces, sent, fields, ids.lengths, counts, tokens_by
+    )
+
+
+def tokenizer_of(model: str, config: LLMConfig) -> tuple[PromptTokenizer, str]:
+    """What counts the tokens of a model's prompts, and what that is called."""
+    own = model_tokenizer(model, config.chat_template)
+    return (own, EXACT) if own else (RoughTokenizer(), _ROUGH)
+
+
+def asked_once(config: LLMConfig) -> bool:
+    """Whether equal rows are one prompt."""
+    return config.optimizer_dedup and config.temperature == 0
+
+
+def _order(call: LLMCall, tokenizer: PromptTokenizer, asked: Encoded, config: LLMConfig) -> PromptOrder:
+    def sample() -> TokenPieces:
+        first = asked.take(np.arange(min(len(asked.codes), _ORDER_ROWS)))
+        return TokenPieces(tokenizer, call, first.take(dedup(first.codes)[0]))
+
+    return PromptOrder(Task(call, config, application=""), lambda _, proposal: proposal, sample)
