@@ -14,6 +14,7 @@ __all__ = ["Task"]
 
 _EXECUTION = "spark.sql.execution.id"
 _DATA_FIRST = "data first"
+_GPU_TYPE = "gpu_"  # begins Spark's name of a resource that is a GPU type, see backend/placement/gpus.toml
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Task:
         query: Spark's id of the SQL execution; empty outside one, as in `df.rdd`.
         field_order: the call's fields in the order of the query's prompts; empty where the plan has not chosen one.
         mark: path of a file that is there as long as the task runs (TaskMark.scala); None where nobody puts one.
+        gpus: addresses of the GPUs that Spark gave the task, where a plan has named their type; else empty.
     """
 
     call: LLMCall
@@ -35,6 +37,7 @@ class Task:
     query: str = ""
     field_order: tuple[int, ...] = ()
     mark: str | None = None
+    gpus: tuple[str, ...] = ()
 
     @classmethod
     def from_request(cls, text: str, field_order: str = "") -> Task:
@@ -58,4 +61,11 @@ class Task:
             query=(context.getLocalProperty(_EXECUTION) if context else None) or "",
             field_order=tuple(map(int, order.split(","))) if order else (),
             mark=request.get("mark"),
+            gpus=_gpus(context),
         )
+
+
+def _gpus(context: TaskContext | None) -> tuple[str, ...]:
+    """Tasks that share a GPU have the same address, so they find the same engine."""
+    found = context.resources() if context else {}
+    return tuple(a for name in sorted(found) if name.startswith(_GPU_TYPE) for a in found[name].addresses)

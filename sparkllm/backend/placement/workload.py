@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from sparkllm.errors import ConfigError
 
@@ -19,12 +20,17 @@ class Bucket:
         rows: how many; need not be whole.
         prefix_hits: share of the input that the prefix cache is expected to serve, from 0 to below 1, as the
             last token of a prompt is always computed.
+        call: the call that its rows belong to, as `str(call)`; empty for all calls.
+        most_bytes: of a row's fields, in UTF-8 as the call has them: a row belongs to the first bucket of its call
+            that takes so many.
     """
 
     input_tokens: float
     output_tokens: float
     rows: float
     prefix_hits: float = 0.0
+    call: str = ""
+    most_bytes: float = inf
 
     def __post_init__(self) -> None:
         wanted = {
@@ -36,6 +42,8 @@ class Bucket:
         for name, (expected, holds) in wanted.items():
             if not holds or getattr(self, name) == float("inf"):
                 raise ConfigError(f"a bucket's {name} takes {expected}, finite, got {getattr(self, name)!r}")
+        if not self.most_bytes >= 0:
+            raise ConfigError(f"a bucket's most_bytes takes 0 or more, got {self.most_bytes!r}")
 
     def __str__(self) -> str:
         return f"{self.input_tokens:,.0f} + {self.output_tokens:,.0f} tokens"

@@ -10,8 +10,8 @@ import org.apache.spark.sql.types.StructType
 
 /** Takes the answer out of what Python returned (`raw`) and adds its counters to the metrics of the Spark UI. */
 case class LLMEvalExec(
-    call: LLMCall, guard: Option[Expression], result: Attribute, limit: Option[Int], raw: Attribute, child: SparkPlan)
-    extends UnaryExecNode {
+    call: LLMCall, guard: Option[Expression], result: Attribute, limit: Option[Int], raw: Attribute,
+    pools: Option[CallPools], child: SparkPlan) extends UnaryExecNode {
 
   private def kept: Seq[Attribute] = child.output.filterNot(_.exprId == raw.exprId)
 
@@ -23,7 +23,9 @@ case class LLMEvalExec(
 
   override lazy val metrics: Map[String, SQLMetric] = LLMEvalExec.counters.map { case (key, _, name) =>
     key -> SQLMetrics.createMetric(sparkContext, name)
-  }.toMap
+  }.toMap ++ poolNames.map(name => LLMEvalExec.rowsOn(name) -> SQLMetrics.createMetric(sparkContext, s"rows on $name"))
+
+  private[catalyst] def poolNames: Seq[String] = pools.toSeq.flatMap(_.pools.map(_.name))
 
   /** The field orders that tasks have used, as Python tells them ("2,0,1"); one for each engine at most. */
   @transient private[catalyst] lazy val fieldOrders = sparkContext.collectionAccumulator[String]("field order")
@@ -42,10 +44,12 @@ case class LLMEvalExec(
     val follows = call.spec.dataFirst.exists(_.follows)
     val rdd = new AnswersRDD(child.execute(), result.exprId.id, inRounds = limit.isDefined, follows)
     val (orderAt, orders) = (position("field_order"), fieldOrders)
+    val rowsOn = poolNames.map(name => name -> longMetric(LLMEvalExec.rowsOn(name))).toMap
     Reports.began(this)
     rdd.mapPartitions { in =>
       val project = UnsafeProjection.create(columns, input)
       val asked = condition.map(g => Predicate.create(g, input))
+      val here = PoolOfTask().flatMap(rowsOn.get)
       var told = orderAt.isEmpty
       in.map { row =>
         val counters = row.getStruct(at, width)
@@ -58,6 +62,7 @@ case class LLMEvalExec(
         }
         if (asked.forall(_.eval(row))) {
           rows.add(1)
+          here.foreach(_.add(1))
           if (counters != null) error.filterNot(counters.isNullAt).foreach { i =>
             reasons.get(counters.getUTF8String(i).toString).foreach(_.add(1))
           }
@@ -82,6 +87,9 @@ case class LLMEvalExec(
 
 object LLMEvalExec {
   val reasons: Seq[String] = Seq("null_fields", "too_long", "truncated", "engine_error")
+
+  /** Key of the metric that counts the rows of a pool. */
+  def rowsOn(pool: String): String = s"rows_on_$pool"
 
   /** Key of the report, field of Python's struct that feeds it (none: counted here), name in the Spark UI. */
   val counters: Seq[(String, Option[String], String)] = Seq(

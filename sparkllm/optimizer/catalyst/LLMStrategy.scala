@@ -15,7 +15,8 @@ import org.apache.spark.sql.types._
   * an effect of its own. */
 case class LLMStrategy(session: SparkSession) extends SparkStrategy {
   override def apply(plan: LogicalPlan): Seq[SparkPlan] = plan match {
-    case e @ LLMEval(call, guard, result, child, order, limit, _) =>
+    case e @ LLMEval(call, guard, result, rowsBelow, order, limit, _, pools, _) =>
+      val child = if (pools.isEmpty) rowsBelow else InPools.sameStage(rowsBelow)
       val request = TaskRequest(LLMStrategy.request(session, call))
       val (row, values) = LLMStrategy.withoutSubqueries(LLMStrategy.row(call, guard))
       val udf = LLMStrategy.function(session, Seq(request, row) ++ order)
@@ -23,7 +24,7 @@ case class LLMStrategy(session: SparkSession) extends SparkStrategy {
       val rows = planLater(if (values.isEmpty) child else Project(child.output ++ values, child))
       val input = limit.map(n => RoundsExec(result.exprId.id, StopAtLimit.firstRows(n), rows)).getOrElse(rows)
       val python = ArrowEvalPythonExec(Seq(udf), Seq(raw), input, udf.evalType)
-      val answers = LLMEvalExec(call, guard, result, limit, raw, python)
+      val answers = InPools(e, LLMEvalExec(call, guard, result, limit, raw, pools, python))
       (if (values.isEmpty) answers else ProjectExec(e.output, answers)) :: Nil
     case KeyedRows(fields, statistics, columns, child) =>
       KeyedRowsExec(fields, statistics, columns, planLater(child)) :: Nil
@@ -55,7 +56,9 @@ object LLMStrategy {
     node.put("application", session.sparkContext.applicationId)
     node.set[JsonNode]("call", LLMSpec.mapper.readTree(call.spec.json))
     val conf = node.putObject("conf")
-    val settings = session.sessionState.conf.getAllConfs.filter(_._1.startsWith(Setting.prefix))
+    // the placement is the driver's affair, and as long as many rows
+    val settings = session.sessionState.conf.getAllConfs
+      .filter { case (key, _) => key.startsWith(Setting.prefix) && key != Pools.key }
     settings.to(SortedMap).foreach { case (key, value) => conf.put(key, value) }
     node.toString
   }
