@@ -83,6 +83,10 @@ class LLMConfig:
 
     placement: str = _setting("", "Rows by GPU type, as JSON; `plan.on(spark)` of sparkllm.backend.placement sets it.")
 
+    pool_wait_seconds: float = _setting(
+        60.0, "Under a placement: time without a running task until a warning names the GPU type that waits.", least=0
+    )
+
     optimizer_reuse: bool = _setting(True, "Evaluate the same call in one query once.")
     optimizer_push_filters: bool = _setting(True, "Run filters that need no answer before the LLM.")
     optimizer_order_cascade: bool = _setting(True, "Order LLM calls by their cost and by the rows that filters drop.")

@@ -39,6 +39,8 @@ class Executors:
         cores: of an executor; one for each task and two for the engine when left out.
         memory: of an executor, as in `8g`; Spark's setting when left out.
         memory_overhead: the same outside the JVM, where the engine is.
+        resource: Spark's name of the GPUs where all types have the same, as `gpu` on Kubernetes, whose nodes are chosen
+            by labels; each type's own of the catalogue when left out.
         discovery_script: path on the executors of a script that tells the GPUs' addresses; YARN and Kubernetes need
             one, a standalone cluster has those of its workers.
     """
@@ -47,6 +49,7 @@ class Executors:
     cores: int | None = None
     memory: str | None = None
     memory_overhead: str | None = None
+    resource: str = ""
     discovery_script: str = ""
 
     def __post_init__(self) -> None:
@@ -61,13 +64,14 @@ class Executors:
     def profile(self, kind: ReplicaKind) -> ResourceProfile:
         """Of an executor with one replica; `vendor` is for Kubernetes, where it is a part of the resource's name."""
         gpu, tasks = kind.gpu, self.tasks_of(kind)
+        resource = self.resource or gpu.resource
         executor = ExecutorResourceRequests().cores(self.cores or tasks + _ENGINE_CORES)
-        executor.resource(gpu.resource, kind.tensor_parallel, self.discovery_script, gpu.label.partition("/")[0])
+        executor.resource(resource, kind.tensor_parallel, self.discovery_script, gpu.label.partition("/")[0])
         if self.memory:
             executor.memory(self.memory)
         if self.memory_overhead:
             executor.memoryOverhead(self.memory_overhead)
-        task = TaskResourceRequests().cpus(1).resource(gpu.resource, kind.tensor_parallel / tasks)
+        task = TaskResourceRequests().cpus(1).resource(resource, kind.tensor_parallel / tasks)
         return ResourceProfileBuilder().require(executor).require(task).build
 
 
@@ -83,9 +87,10 @@ def profiles(plan: Plan, **options: Any) -> dict[str, ResourceProfile]:
 
 def apply(plan: Plan, spark: SparkSession, **options: Any) -> bool:
     """Register the profiles and route the rows of the session's queries; False, with a warning, where it cannot be."""
-    executors, found = Executors(**options), profiles(plan, **options)
+    executors = Executors(**options)
+    used = [kind for kind in plan.kinds if kind.name in plan.replicas]
     try:
-        ids = {name: _register(spark, profile) for name, profile in found.items()}
+        ids = {kind.name: _registered(spark, executors, kind) for kind in used}
     except Py4JJavaError as error:
         reason = str(error.java_exception.getMessage())
         warnings.warn(
@@ -94,7 +99,7 @@ def apply(plan: Plan, spark: SparkSession, **options: Any) -> bool:
             stacklevel=3,
         )
         return False
-    tasks = {kind.name: executors.tasks_of(kind) for kind in plan.kinds}
+    tasks = {kind.name: executors.tasks_of(kind) for kind in used}
     spark.conf.set(KEY, json.dumps(routing(plan, ids, tasks)))
     return True
 
@@ -117,7 +122,12 @@ def on(plan: Plan, spark: SparkSession, **options: Any) -> Iterator[bool]:
             spark.conf.set(KEY, before)
 
 
-def _register(spark: SparkSession, profile: ResourceProfile) -> int:
-    """Spark checks a profile, and remembers it, when it is first given to an RDD."""
-    spark.sparkContext.emptyRDD().withResources(profile)
-    return profile.id
+def _registered(spark: SparkSession, executors: Executors, kind: ReplicaKind) -> int:
+    """Id of the profile: that of an earlier plan of the application, whose executors and engines are there already."""
+    context: Any = spark.sparkContext
+    known: dict[tuple[Executors, str], int] = context.__dict__.setdefault("_sparkllm_profiles", {})
+    if (executors, kind.name) not in known:
+        profile = executors.profile(kind)
+        context.emptyRDD().withResources(profile)  # Spark checks it, and remembers it
+        known[executors, kind.name] = profile.id
+    return known[executors, kind.name]

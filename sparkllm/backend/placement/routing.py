@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -45,10 +44,12 @@ def routing(plan: Plan, profiles: Mapping[str, int], tasks: Mapping[str, int]) -
         }
         for name, part in zip(names, capacity, strict=True)
     ]
-    keys = [(bucket.call, bucket.most_bytes) for bucket in plan.workload.buckets]
+    alike: dict[tuple[str, float], list[int]] = {}
+    for place, bucket in enumerate(plan.workload.buckets):
+        alike.setdefault((bucket.call, bucket.most_bytes), []).append(place)
     buckets = []
-    for (call, most_bytes), places in groupby(range(len(keys)), key=keys.__getitem__):
-        part = np.array(list(places))
+    for (call, most_bytes), places in alike.items():
+        part = np.array(places)
         mixed = _mixed(rows[part], shares[part], seconds[part])
         buckets.append({"call": call, "most_bytes": _number(math.floor, most_bytes), **mixed})
     return {"pools": pools, "buckets": buckets}

@@ -20,9 +20,9 @@ class Bucket:
         rows: how many; need not be whole.
         prefix_hits: share of the input that the prefix cache is expected to serve, from 0 to below 1, as the
             last token of a prompt is always computed.
-        call: the call that its rows belong to, as `str(call)`; empty for all calls.
-        most_bytes: of a row's fields, in UTF-8 as the call has them: a row belongs to the first bucket of its call
-            that takes so many.
+        call: the `llm(...)` that the rows belong to, as the user wrote it; empty where nobody says.
+        most_bytes: a row belongs to the first bucket of its call whose `most_bytes` the UTF-8 bytes of its fields do
+            not exceed.
     """
 
     input_tokens: float
@@ -39,11 +39,11 @@ class Bucket:
             "rows": ("0 or more", self.rows >= 0),
             "prefix_hits": ("0 to below 1", 0 <= self.prefix_hits < 1),
         }
+        if not self.most_bytes >= 0:
+            raise ConfigError(f"a bucket's most_bytes takes 0 or more, got {self.most_bytes!r}")
         for name, (expected, holds) in wanted.items():
             if not holds or getattr(self, name) == float("inf"):
                 raise ConfigError(f"a bucket's {name} takes {expected}, finite, got {getattr(self, name)!r}")
-        if not self.most_bytes >= 0:
-            raise ConfigError(f"a bucket's most_bytes takes 0 or more, got {self.most_bytes!r}")
 
     def __str__(self) -> str:
         return f"{self.input_tokens:,.0f} + {self.output_tokens:,.0f} tokens"

@@ -2,6 +2,8 @@ package sparkllm.catalyst
 
 import java.lang.reflect.InvocationTargetException
 
+import scala.jdk.CollectionConverters._
+
 import org.apache.spark.{NarrowDependency, SparkContext}
 import org.apache.spark.rdd.RDD
 import org.apache.spark.resource.ResourceProfile
@@ -44,12 +46,14 @@ object InPools {
 
   /** The profile that sparkllm/backend/placement/on_spark.py has registered; Spark keeps it to itself. */
   private[catalyst] def profile(context: SparkContext, pool: Pool): ResourceProfile = try {
+    PoolWatch(context, pool)
     val manager = classOf[SparkContext].getMethod("resourceProfileManager").invoke(context)
     manager.getClass.getMethod("resourceProfileFromId", classOf[Int]).invoke(manager, Int.box(pool.profile))
       .asInstanceOf[ResourceProfile]
   } catch {
-    case _: InvocationTargetException => throw new CallError(s"${Pools.key} names a resource profile for ${pool.name} " +
-      "that this Spark application does not know: apply the plan again, with plan.on(spark)")
+    case _: InvocationTargetException => throw new CallError(
+      s"${Pools.key} names a resource profile for ${pool.name} that this Spark application does not know: apply the " +
+        "plan again, with plan.on(spark)")
   }
 }
 
@@ -71,7 +75,14 @@ case class InPoolsExec(pools: CallPools, placement: Option[Attribute], child: Sp
   override protected def doExecute(): RDD[InternalRow] = {
     val rows = child.execute()
     if (InPools.inPool(rows)) rows
-    else new PoolStages(rows, pools, output, longMetric("dataSize"), writes, reads).run(placement)
+    else new PoolStages(rows, pools, output, longMetric("dataSize"), writes, reads, () => took).run(placement)
+  }
+
+  /** Of the outermost call: it waits for those below. */
+  private def took: Map[Int, Double] = child match {
+    case e: LLMEvalExec =>
+      e.busy.value.asScala.toSeq.groupBy(_._1).map { case (slot, all) => slot -> all.map(_._2).sum / 1000.0 }
+    case _ => Map.empty
   }
 
   override def simpleString(maxFields: Int): String = s"$nodeName $pools"

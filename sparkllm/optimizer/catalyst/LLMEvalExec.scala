@@ -30,6 +30,9 @@ case class LLMEvalExec(
   /** The field orders that tasks have used, as Python tells them ("2,0,1"); one for each engine at most. */
   @transient private[catalyst] lazy val fieldOrders = sparkContext.collectionAccumulator[String]("field order")
 
+  /** (partition, milliseconds) of each window of its tasks, where the speed of pools matters. */
+  @transient private[catalyst] lazy val busy = sparkContext.collectionAccumulator[(Int, Int)]("busy")
+
   override protected def doExecute(): RDD[InternalRow] = {
     val input = child.output
     val counted = LLMEvalExec.counters.flatMap { case (key, field, _) =>
@@ -45,8 +48,9 @@ case class LLMEvalExec(
     val rdd = new AnswersRDD(child.execute(), result.exprId.id, inRounds = limit.isDefined, follows)
     val (orderAt, orders) = (position("field_order"), fieldOrders)
     val rowsOn = poolNames.map(name => name -> longMetric(LLMEvalExec.rowsOn(name))).toMap
+    val (busyAt, tasksBusy) = (pools.flatMap(_ => position("busy_ms")), busy)
     Reports.began(this)
-    rdd.mapPartitions { in =>
+    rdd.mapPartitionsWithIndex { (partition, in) =>
       val project = UnsafeProjection.create(columns, input)
       val asked = condition.map(g => Predicate.create(g, input))
       val here = PoolOfTask().flatMap(rowsOn.get)
@@ -55,6 +59,9 @@ case class LLMEvalExec(
         val counters = row.getStruct(at, width)
         if (counters != null) counted.foreach { case (i, metric) =>
           if (!counters.isNullAt(i)) metric.add(counters.getInt(i))
+        }
+        if (counters != null) busyAt.filter(i => !counters.isNullAt(i) && counters.getInt(i) > 0).foreach { i =>
+          tasksBusy.add((partition, counters.getInt(i)))
         }
         if (!told && counters != null && !counters.isNullAt(orderAt.get)) {
           orders.add(counters.getUTF8String(orderAt.get).toString)
@@ -104,6 +111,7 @@ object LLMEvalExec {
     ("predicted_tokens", Some("predicted_tokens"), "cached prompt tokens, predicted"),
     ("predicted_data_tokens", Some("predicted_data_tokens"), "cached data tokens, predicted"),
     ("start_ms", Some("start_ms"), "engine start (ms)"),
+    ("busy_ms", Some("busy_ms"), "asking, all tasks (ms)"),
     ("null_fields", None, "NULL: all fields null"),
     ("too_long", None, "NULL: prompt too long"),
     ("truncated", None, "NULL: answer cut"),

@@ -17,7 +17,7 @@ case class LLMStrategy(session: SparkSession) extends SparkStrategy {
   override def apply(plan: LogicalPlan): Seq[SparkPlan] = plan match {
     case e @ LLMEval(call, guard, result, rowsBelow, order, limit, _, pools, _) =>
       val child = if (pools.isEmpty) rowsBelow else InPools.sameStage(rowsBelow)
-      val request = TaskRequest(LLMStrategy.request(session, call))
+      val request = TaskRequest(LLMStrategy.request(session, call, pools.isDefined))
       val (row, values) = LLMStrategy.withoutSubqueries(LLMStrategy.row(call, guard))
       val udf = LLMStrategy.function(session, Seq(request, row) ++ order)
       val raw = AttributeReference("llm_raw", udf.dataType)()
@@ -48,10 +48,10 @@ object LLMStrategy {
     }
   }
 
-  /** What sparkllm/udf/task.py reads: {"application", "call", "conf"}, and "mark" from
+  /** What sparkllm/udf/task.py reads: {"application", "call", "conf"}, "placed" under a placement, and "mark" from
     * TaskRequest. The settings travel with the plan: Spark's local properties do not reach the tasks of df.rdd. In a
     * fixed order, so that equal plans stay equal. */
-  def request(session: SparkSession, call: LLMCall): String = {
+  def request(session: SparkSession, call: LLMCall, placed: Boolean): String = {
     val node = LLMSpec.mapper.createObjectNode()
     node.put("application", session.sparkContext.applicationId)
     node.set[JsonNode]("call", LLMSpec.mapper.readTree(call.spec.json))
@@ -60,6 +60,7 @@ object LLMStrategy {
     val settings = session.sessionState.conf.getAllConfs
       .filter { case (key, _) => key.startsWith(Setting.prefix) && key != Pools.key }
     settings.to(SortedMap).foreach { case (key, value) => conf.put(key, value) }
+    if (placed) node.put("placed", true)
     node.toString
   }
 

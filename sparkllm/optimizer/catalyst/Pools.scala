@@ -58,10 +58,11 @@ object Pools {
 
   def of(spec: LLMSpec): Option[CallPools] = {
     val text = Setting(key, "")
-    if (text.isEmpty) None else Some(read(LLMSpec.mapper.readTree(text), CallText(spec)))
+    if (text.isEmpty) None else Some(read(text, CallText(spec)))
   }
 
-  private def read(node: JsonNode, call: String): CallPools = {
+  private[catalyst] def read(placement: String, call: String): CallPools = {
+    val node = LLMSpec.mapper.readTree(placement)
     val pools = items(node, "pools").map { p =>
       Pool(p.get("name").asText, p.get("profile").asInt, p.get("replicas").asInt, p.get("tasks").asInt,
         p.get("capacity").asDouble)
