@@ -30,7 +30,7 @@ CALL = "llm('Is it good?', product, review)"
 L4, A100 = "gpu_l4", "gpu_a100"
 
 
-def a_plan(speed: float = 100, rows: int = ROWS) -> Plan:
+def a_plan(speed: float = 1000, rows: int = ROWS) -> Plan:
     """Long rows are for the A100, which is done with them before the L4 with the short ones, and takes some."""
     rates = {("L4", SHORT): speed, ("A100-80", SHORT): speed, ("L4", LONG): speed / 100, ("A100-80", LONG): speed}
     buckets = (Bucket(SHORT, 5, rows * 3 / 4, most_bytes=SHORT), Bucket(LONG, 5, rows / 4))
@@ -173,7 +173,7 @@ def a_session(master: str, engines: Path) -> SparkSession:
     )
 
 
-def asked(spark: SparkSession, log: Path, sql: str, slow: float = 0.0, speed: float = 100) -> dict[str, Any]:
+def asked(spark: SparkSession, log: Path, sql: str, slow: float = 0.0, speed: float = 1000) -> dict[str, Any]:
     """What became of a query under the plan."""
     register(spark, _function=stand_in(log, slow))
     with a_plan(speed).on(spark):
@@ -187,7 +187,7 @@ def waits(spark: SparkSession, folder: Path, sql: str, cluster: Cluster) -> dict
     cluster.kill("third")
     register(spark, _function=stand_in(folder / "waits"))
     spark.sparkContext.setJobGroup("waits", "waits", interruptOnCancel=True)
-    threading.Timer(20, lambda: spark.sparkContext.cancelJobGroup("waits")).start()
+    threading.Timer(12, lambda: spark.sparkContext.cancelJobGroup("waits")).start()
     with a_plan().on(spark):
         try:
             spark.sql(sql).collect()
@@ -224,7 +224,7 @@ def with_engine(spark: SparkSession, engines: Path) -> dict[str, Any]:
 def main(folder: Path) -> None:
     sql = f"SELECT id, bytes, expected, {CALL} AS answer FROM t"
     small = sql.replace("FROM t", "FROM small")
-    two = f"SELECT *, llm('Is it cheap?', product, review) AS second FROM ({sql})"
+    two = sql.replace(" FROM", ", llm('Is it cheap?', product, review) AS second FROM")
     found = {}
     with Cluster(folder / "cluster") as cluster:
         for name, resource in (("first", L4), ("second", A100)):
@@ -236,12 +236,12 @@ def main(folder: Path) -> None:
         found["not adaptive"] = asked(spark, folder / "not adaptive", sql)
         spark.conf.unset("spark.sql.adaptive.enabled")
         found["two calls"] = asked(spark, folder / "calls", two)
+        found["other speed"] = asked(spark, folder / "replanned", sql, slow=0.2, speed=10)
         found["small"] = asked(spark, folder / "small", small)
         found["limit"] = asked(spark, folder / "limit", f"SELECT * FROM ({sql}) WHERE answer LIKE '%a%' LIMIT 5")
-        found["other speed"] = asked(spark, folder / "replanned", sql, speed=10)
         cluster.offer("third", L4)
         killer = when_asked(folder / "killed", L4, lambda: cluster.kill("first"))
-        found["killed"] = asked(spark, folder / "killed", sql, slow=0.5)
+        found["killed"] = asked(spark, folder / "killed", sql, slow=0.3)
         found["killed"]["killed_after"] = killer()
         found["engine"] = with_engine(spark, folder / "engines")
         found["waits"] = waits(spark, folder, sql, cluster)

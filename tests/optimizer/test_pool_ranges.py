@@ -18,8 +18,8 @@ PER_TASK = 16
 Row = tuple[bytes, int, bytes]  # key, bytes, leading field
 
 POOLS: list[dict[str, Any]] = [
-    {"name": "L4", "profile": 1, "replicas": 2, "tasks": 2, "capacity": 0.25},
-    {"name": "A100-80", "profile": 2, "replicas": 1, "tasks": 1, "capacity": 0.75},
+    {"name": "L4", "profile": 1, "replicas": 2, "tasks": 2, "rate": 30},
+    {"name": "A100-80", "profile": 2, "replicas": 1, "tasks": 1, "rate": 90},
 ]
 SPLIT: dict[str, Any] = {"call": "", "most_bytes": SHORT, "shares": [0.6, 0.4], "seconds": [0.1, 0.05]}
 WHOLE: dict[str, Any] = {"call": "", "most_bytes": None, "shares": [0.0, 1.0], "seconds": [None, 0.5]}
@@ -112,7 +112,7 @@ def test_rows_longer_than_any_in_the_plan_go_with_the_longest(session: SparkSess
     assert ranges.pool(b"\x01group", 10 * LONG) == 1
 
 
-def test_a_call_has_its_own_buckets_and_an_unknown_one_goes_by_capacity(session: SparkSession) -> None:
+def test_a_call_has_its_own_buckets_and_an_unknown_one_goes_by_rates(session: SparkSession) -> None:
     buckets = [{**WHOLE, "call": "llm('a b', x)"}, {**SPLIT, "call": "llm('c d', x)"}]
     shares = [
         [
@@ -124,7 +124,7 @@ def test_a_call_has_its_own_buckets_and_an_unknown_one_goes_by_capacity(session:
     assert shares == [[[0.0, 1.0]], [[0.6, 0.4]], [[0.25, 0.75]]]
 
 
-def test_partitions_that_nobody_has_placed_are_dealt_by_capacity(session: SparkSession) -> None:
+def test_partitions_that_nobody_has_placed_are_dealt_by_rates(session: SparkSession) -> None:
     found = pools(session, [SPLIT, WHOLE])
     assert [list(seq_items(found.dealt(n))) for n in (1, 2, 8)] == [[1], [0, 1], [0, 0, 1, 1, 1, 1, 1, 1]]
 

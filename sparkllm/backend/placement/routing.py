@@ -24,25 +24,25 @@ def routing(plan: Plan, profiles: Mapping[str, int], tasks: Mapping[str, int]) -
         tasks: that share a replica of each at a time.
 
     Returns:
-        {"pools": [{"name", "profile", "replicas", "tasks", "capacity"}], "buckets": [{"call", "most_bytes", "shares",
-        "seconds"}]}: shares of the rows, and seconds of one row on one replica, by pool; None for no limit of bytes,
-        and for a row that does not fit.
+        {"pools": [{"name", "profile", "replicas", "tasks", "rate"}], "buckets": [{"call", "most_bytes", "shares",
+        "seconds"}]}: rows of any size a second; shares of the rows, and seconds of one row on one replica, by pool;
+        None for no limit of bytes, and for a row that does not fit.
     """
     used = np.flatnonzero(plan.split.replicas)
     rows = np.array([bucket.rows for bucket in plan.workload.buckets])
     seconds = 3600 * plan.problem.work[:, used] / rows[:, None]
     shares = plan.split.shares[:, used]
     names = [plan.kinds[g].name for g in used]
-    capacity = _capacity(plan.split.replicas[used], rows, seconds)
+    rates = _rates(plan.split.replicas[used], rows, seconds)
     pools = [
         {
             "name": name,
             "profile": profiles[name],
             "replicas": plan.replicas[name],
             "tasks": tasks[name],
-            "capacity": float(part),
+            "rate": float(rate),
         }
-        for name, part in zip(names, capacity, strict=True)
+        for name, rate in zip(names, rates, strict=True)
     ]
     alike: dict[tuple[str, float], list[int]] = {}
     for place, bucket in enumerate(plan.workload.buckets):
@@ -55,16 +55,15 @@ def routing(plan: Plan, profiles: Mapping[str, int], tasks: Mapping[str, int]) -
     return {"pools": pools, "buckets": buckets}
 
 
-def _capacity(replicas: np.ndarray, rows: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """Rows of any size that each pool does in one unit of time; 0 for one that some do not fit, float64 [g].
+def _rates(replicas: np.ndarray, rows: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """Rows of any size that each pool does in a second; 0 for one that some do not fit, float64 [g].
 
     Where none fits them all, as if those that do not fit were not there.
     """
-    with np.errstate(invalid="ignore"):
-        rates = replicas * rows.sum() / (rows @ seconds)
+    rates = replicas * rows.sum() / (rows @ seconds)
     if not rates.any():
         rates = replicas * rows.sum() / (rows @ np.where(np.isfinite(seconds), seconds, 0.0))
-    return np.asarray(rates / rates.sum())
+    return np.asarray(rates)
 
 
 def _mixed(rows: np.ndarray, shares: np.ndarray, seconds: np.ndarray) -> dict[str, Any]:

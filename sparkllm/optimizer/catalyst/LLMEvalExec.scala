@@ -31,7 +31,7 @@ case class LLMEvalExec(
   @transient private[catalyst] lazy val fieldOrders = sparkContext.collectionAccumulator[String]("field order")
 
   /** (partition, milliseconds) of each window of its tasks, where the speed of pools matters. */
-  @transient private[catalyst] lazy val busy = sparkContext.collectionAccumulator[(Int, Int)]("busy")
+  @transient private[catalyst] lazy val busy = sparkContext.collectionAccumulator[(Int, Int)]
 
   override protected def doExecute(): RDD[InternalRow] = {
     val input = child.output

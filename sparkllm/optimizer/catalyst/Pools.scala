@@ -8,8 +8,8 @@ import com.fasterxml.jackson.databind.JsonNode
   *
   * @param profile id of their ResourceProfile
   * @param tasks that share a replica at a time
-  * @param capacity share of rows of any size that it can take; 0 where some rows do not fit its GPUs */
-case class Pool(name: String, profile: Int, replicas: Int, tasks: Int, capacity: Double) {
+  * @param rate rows of any size that all do in a second, as planned; 0 where some rows do not fit its GPUs */
+case class Pool(name: String, profile: Int, replicas: Int, tasks: Int, rate: Double) {
   def tasksAtOnce: Int = replicas * tasks
 }
 
@@ -32,9 +32,9 @@ case class CallPools(pools: Seq[Pool], buckets: Seq[PoolBucket], perTask: Int) {
   /** The pool of each slot. */
   def ofSlots: Seq[Int] = sizes.zipWithIndex.flatMap { case (size, pool) => Seq.fill(size)(pool) }
 
-  /** The pool of each of `n` partitions whose rows nobody has placed: as many as the pool can take, in one range. */
+  /** The pool of each of `n` partitions whose rows nobody has placed: as many as its rate says, in one range. */
   def dealt(n: Int): Seq[Int] = {
-    val ends = pools.scanLeft(0.0)(_ + _.capacity).tail
+    val ends = pools.scanLeft(0.0)(_ + _.rate).tail
     (0 until n).map { i =>
       val at = (i + 0.5) / n * ends.last
       ends.indexWhere(_ >= at)
@@ -42,7 +42,7 @@ case class CallPools(pools: Seq[Pool], buckets: Seq[PoolBucket], perTask: Int) {
   }
 
   /** The one for a call that needs one alone. */
-  def fastest: Pool = pools.maxBy(_.capacity)
+  def fastest: Pool = pools.maxBy(_.rate)
 
   override def toString: String =
     pools.map(p => s"${p.replicas} ${p.name}").mkString("pools: ", ", ", "")
@@ -65,7 +65,7 @@ object Pools {
     val node = LLMSpec.mapper.readTree(placement)
     val pools = items(node, "pools").map { p =>
       Pool(p.get("name").asText, p.get("profile").asInt, p.get("replicas").asInt, p.get("tasks").asInt,
-        p.get("capacity").asDouble)
+        p.get("rate").asDouble)
     }
     val all = items(node, "buckets").map(b => (b.get("call").asText, bucket(b)))
     val mine = all.collect { case (`call`, b) => b }
@@ -81,10 +81,10 @@ object Pools {
     items(node, "shares").map(_.asDouble),
     items(node, "seconds").map(s => if (s.isNull) Double.PositiveInfinity else s.asDouble))
 
-  /** Rows of a call that the plan does not know: as much work for each pool as it can take. */
+  /** Rows of a call that the plan does not know: to each pool by its rate. */
   private def unknown(pools: Seq[Pool]): PoolBucket = {
-    val all = pools.map(_.capacity).sum
-    PoolBucket(Long.MaxValue, pools.map(_.capacity / all), pools.map(p => p.replicas / p.capacity))
+    val all = pools.map(_.rate).sum
+    PoolBucket(Long.MaxValue, pools.map(_.rate / all), pools.map(p => p.replicas / p.rate))
   }
 
   /** `spark.sparkllm.tasks` is for all pools together. */

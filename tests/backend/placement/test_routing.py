@@ -48,20 +48,19 @@ def test_each_call_has_its_own_buckets() -> None:
     assert keys == [(one, 9), (two, None), (one, None)]
 
 
-def test_capacity_is_what_a_pool_does_of_the_whole_mix() -> None:
+def test_the_rate_of_a_pool_is_that_of_all_its_replicas_over_the_whole_mix() -> None:
     found = routed(Bucket(SHORT, 5, 9000, most_bytes=120), Bucket(LONG, 5, 3000), cluster={"L4": 2, "A100-80": 1})
-    l4, a100 = (pool["capacity"] for pool in found["pools"])
-    assert l4 + a100 == pytest.approx(1)
-    assert l4 / a100 == pytest.approx(2 * (9000 * 0.01 + 3000 * 0.01) / (9000 * 0.01 + 3000 * 1))
+    rates = [pool["rate"] for pool in found["pools"]]
+    assert rates == pytest.approx([2 * 12_000 / (9000 * 0.01 + 3000 * 1), 100])
 
 
-def test_a_pool_that_some_rows_do_not_fit_has_no_capacity_for_rows_of_any_size() -> None:
+def test_a_pool_that_some_rows_do_not_fit_has_no_rate_for_rows_of_any_size() -> None:
     """As arithmetic has it, an L4 holds no sequence of twenty million tokens."""
     found = routed(Bucket(SHORT, 5, 9000, most_bytes=120), Bucket(2 * 10**7, 5, 3))
     l4, a100 = found["pools"]
     assert found["buckets"][1]["shares"] == pytest.approx([0, 1])
     assert found["buckets"][1]["seconds"][0] is None
-    assert (l4["capacity"], a100["capacity"]) == (0, 1)
+    assert l4["rate"] == 0 < a100["rate"]
 
 
 @pytest.mark.parametrize("most_bytes", [-1, float("nan")])
