@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,7 @@ __all__ = ["array", "instance", "seq"]
 
 def instance(session: SparkSession, name: str, *arguments: Any) -> Any:
     """`new sparkllm.catalyst.<name>(arguments)`."""
-    made = _class(session, f"sparkllm.catalyst.{name}").getConstructors()[0]
-    return made.newInstance(array(session, "java.lang.Object", arguments))
+    return _constructor(session, name).newInstance(array(session, "java.lang.Object", arguments))
 
 
 def array(session: SparkSession, name: str, values: Sequence[Any]) -> Any:
@@ -28,6 +28,11 @@ def array(session: SparkSession, name: str, values: Sequence[Any]) -> Any:
 def seq(session: SparkSession, values: Sequence[Any]) -> Any:
     """A Scala Seq."""
     return _jvm(session).org.apache.spark.api.python.PythonUtils.toSeq(list(values))
+
+
+@functools.cache
+def _constructor(session: SparkSession, name: str) -> Any:
+    return _class(session, f"sparkllm.catalyst.{name}").getConstructors()[0]
 
 
 def _class(session: SparkSession, name: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,6 +22,7 @@ POOLS: list[dict[str, Any]] = [
 ]
 SPLIT: dict[str, Any] = {"call": "", "most_bytes": SHORT, "shares": [0.6, 0.4], "seconds": [0.1, 0.05]}
 WHOLE: dict[str, Any] = {"call": "", "most_bytes": None, "shares": [0.0, 1.0], "seconds": [None, 0.5]}
+SAMPLES: dict[tuple[Row, ...], Any] = {}
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +30,12 @@ def session(plans: SparkSession) -> SparkSession:
     return plans
 
 
-def rows(groups: int, long: Callable[[int], bool] = lambda i: i % 4 == 0) -> list[Row]:
-    """In the global order: by group, then by number."""
+def rows(groups: int, long: bool = True) -> list[Row]:
+    """In the global order: by group, then by number; one in four is long."""
     found = []
     for i in range(ROWS):
         leading = b"group %04d" % (i * groups // ROWS)
-        found.append((b"\x01" + leading + b"\x00%06d" % i, LONG if long(i) else SHORT, leading))
+        found.append((b"\x01" + leading + b"\x00%06d" % i, LONG if long and i % 4 == 0 else SHORT, leading))
     return found
 
 
@@ -45,13 +45,15 @@ def pools(session: SparkSession, buckets: list[dict[str, Any]], call: str = "llm
 
 
 def cut(session: SparkSession, buckets: list[dict[str, Any]], sample: list[Row], distinct: int) -> Any:
-    sampled = [instance(session, "SampledRow", key, size, seq(session, [0]), leading) for key, size, leading in sample]
-    typed = array(session, "sparkllm.catalyst.SampledRow", sampled)
-    return _scala_object(session, "sparkllm.catalyst.PoolRanges").cut(pools(session, buckets), typed, distinct)
+    key = tuple(sample)
+    if key not in SAMPLES:  # a thousand objects, each made by several calls into the JVM
+        made = [instance(session, "SampledRow", key, size, seq(session, [0]), group) for key, size, group in sample]
+        SAMPLES[key] = array(session, "sparkllm.catalyst.SampledRow", made)
+    return _scala_object(session, "sparkllm.catalyst.PoolRanges").cut(pools(session, buckets), SAMPLES[key], distinct)
 
 
 def test_long_rows_go_to_their_pool_and_short_ones_are_split_as_planned(session: SparkSession) -> None:
-    sample = rows(groups=20)
+    sample = rows(groups=300)
     ranges = cut(session, [SPLIT, WHOLE], sample, 100_000)
     went = Counter((size, ranges.pool(key, size)) for key, size, _ in sample)
     assert went[LONG, 0] == 0
@@ -60,7 +62,7 @@ def test_long_rows_go_to_their_pool_and_short_ones_are_split_as_planned(session:
 
 
 def test_a_prefix_stays_in_one_pool_where_groups_are_small(session: SparkSession) -> None:
-    sample = rows(groups=40, long=lambda _: False)
+    sample = rows(groups=40, long=False)
     ranges = cut(session, [SPLIT, WHOLE], sample, 100_000)
     pools_of = defaultdict(set)
     for key, size, leading in sample:
@@ -71,7 +73,7 @@ def test_a_prefix_stays_in_one_pool_where_groups_are_small(session: SparkSession
 
 def test_one_prefix_of_all_rows_is_cut_once(session: SparkSession) -> None:
     """Else one pool would have all the work, as with a hash of the prefix."""
-    sample = rows(groups=1, long=lambda _: False)
+    sample = rows(groups=1, long=False)
     ranges = cut(session, [SPLIT, WHOLE], sample, 100_000)
     order = [ranges.pool(key, size) for key, size, _ in sample]
     assert order == sorted(order)
@@ -79,7 +81,7 @@ def test_one_prefix_of_all_rows_is_cut_once(session: SparkSession) -> None:
 
 
 def test_the_slots_of_a_pool_are_contiguous_and_take_about_as_long(session: SparkSession) -> None:
-    sample = rows(groups=300, long=lambda i: i % 3 == 0)
+    sample = rows(groups=300)
     ranges = cut(session, [SPLIT, WHOLE], sample, 100_000)
     seconds: dict[int, dict[int, float]] = {0: defaultdict(float), 1: defaultdict(float)}
     for key, size, _ in sample:
@@ -108,7 +110,7 @@ def test_few_rows_leave_slots_empty(session: SparkSession) -> None:
 
 
 def test_rows_longer_than_any_in_the_plan_go_with_the_longest(session: SparkSession) -> None:
-    ranges = cut(session, [SPLIT, {**WHOLE, "most_bytes": LONG}], rows(groups=20), 100_000)
+    ranges = cut(session, [SPLIT, {**WHOLE, "most_bytes": LONG}], rows(groups=300), 100_000)
     assert ranges.pool(b"\x01group", 10 * LONG) == 1
 
 

@@ -33,6 +33,9 @@ _ENGINE_CORES = 2  # vLLM's own processes, beside the tasks
 class Executors:
     """What an executor with one replica has beside its GPUs.
 
+    Executors without GPUs run all other stages. They must leave cores on the hosts with GPUs: set spark.executor.cores
+    and spark.dynamicAllocation.maxExecutors, which holds for each kind of executor.
+
     Attributes:
         tasks: that share a replica's engine at a time. On several GPUs it is one, whatever is given: only a task that
             holds them all knows the addresses of all.
