@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +244,8 @@ def main(folder: Path) -> None:
         killer = when_asked(folder / "killed", L4, lambda: cluster.kill("first"))
         found["killed"] = asked(spark, folder / "killed", sql, slow=0.3)
         found["killed"]["killed_after"] = killer()
-        found["engine"] = with_engine(spark, folder / "engines")
+        if find_spec("vllm"):
+            found["engine"] = with_engine(spark, folder / "engines")
         found["waits"] = waits(spark, folder, sql, cluster)
         sparkllm.stop(spark)
         spark.stop()

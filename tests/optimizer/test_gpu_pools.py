@@ -93,9 +93,10 @@ def test_a_killed_workers_rows_are_asked_on_another_with_its_gpu(found: Found) -
 
 
 def test_the_engine_answers_every_row_and_is_one_for_both_executors(found: Found) -> None:
+    pytest.importorskip("vllm")
     engine = found["engine"]
     assert (engine["rows"], engine["answered"], engine["ids"]) == (1200, 1200, True)
-    assert engine["equal"] >= 0.98 * 1200
+    assert engine["equal"] == 1200  # as without a plan
     assert sum(engine["pools"].values()) == 1200
     assert min(engine["pools"].values()) > 0
     assert engine["engines"] == 1

@@ -30,11 +30,11 @@ def session(plans: SparkSession) -> SparkSession:
     return plans
 
 
-def rows(groups: int, long: bool = True) -> list[Row]:
+def rows(groups: int, count: int = ROWS, long: bool = True) -> list[Row]:
     """In the global order: by group, then by number; one in four is long."""
     found = []
-    for i in range(ROWS):
-        leading = b"group %04d" % (i * groups // ROWS)
+    for i in range(count):
+        leading = b"group %04d" % (i * groups // count)
         found.append((b"\x01" + leading + b"\x00%06d" % i, LONG if long and i % 4 == 0 else SHORT, leading))
     return found
 
@@ -62,7 +62,7 @@ def test_long_rows_go_to_their_pool_and_short_ones_are_split_as_planned(session:
 
 
 def test_a_prefix_stays_in_one_pool_where_groups_are_small(session: SparkSession) -> None:
-    sample = rows(groups=40, long=False)
+    sample = rows(groups=40, count=400, long=False)
     ranges = cut(session, [SPLIT, WHOLE], sample, 100_000)
     pools_of = defaultdict(set)
     for key, size, leading in sample:
@@ -73,11 +73,11 @@ def test_a_prefix_stays_in_one_pool_where_groups_are_small(session: SparkSession
 
 def test_one_prefix_of_all_rows_is_cut_once(session: SparkSession) -> None:
     """Else one pool would have all the work, as with a hash of the prefix."""
-    sample = rows(groups=1, long=False)
+    sample = rows(groups=1, count=400, long=False)
     ranges = cut(session, [SPLIT, WHOLE], sample, 100_000)
     order = [ranges.pool(key, size) for key, size, _ in sample]
     assert order == sorted(order)
-    assert order.count(0) == pytest.approx(0.6 * ROWS, rel=0.01)
+    assert order.count(0) == pytest.approx(0.6 * 400, rel=0.01)
 
 
 def test_the_slots_of_a_pool_are_contiguous_and_take_about_as_long(session: SparkSession) -> None:
