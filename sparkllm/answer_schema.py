@@ -6,6 +6,7 @@ The Catalyst extension has checked the types (AnswerSchema.scala lists them).
 from __future__ import annotations
 
 import json
+import re
 from math import isqrt
 from typing import Any
 
@@ -18,6 +19,7 @@ _SQL = {"byte": "TINYINT", "short": "SMALLINT", "integer": "INT", "long": "BIGIN
 _WORDS = {"string": "string", "boolean": "true or false", "date": 'date as "YYYY-MM-DD"'} | dict.fromkeys(
     _BITS, "integer"
 )
+_PLAIN = re.compile(r"(?!\d+$)[A-Za-z0-9_]+")  # names that need no backticks
 _FLOAT_DIGITS = 38  # 3.4e38 is the largest FLOAT
 
 _WIDTHS = {"boolean": 5, "date": 12} | {name: len(str(-(2 ** (bits - 1)))) for name, bits in _BITS.items()}
@@ -81,7 +83,8 @@ def _column(field: dict[str, Any], separator: str) -> str:
     required = "" if field["nullable"] else " NOT NULL"
     comment = field["metadata"].get("comment")
     quoted = " COMMENT '" + comment.replace("\\", "\\\\").replace("'", "\\'") + "'" if comment else ""
-    return f"{field['name']}{separator}{_sql(field['type'])}{required}{quoted}"
+    name = field["name"] if _PLAIN.fullmatch(field["name"]) else f"`{field['name'].replace('`', '``')}`"
+    return f"{name}{separator}{_sql(field['type'])}{required}{quoted}"
 
 
 def _sql(kind: Kind) -> str:

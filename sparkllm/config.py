@@ -81,6 +81,12 @@ class LLMConfig:
     )
     tasks: int = _setting(0, "Spark tasks that the rows of a call are cut into; 0 takes two for each core.", least=0)
 
+    placement: str = _setting("", "Rows by GPU type, as JSON; `plan.on(spark)` of sparkllm.backend.placement sets it.")
+
+    pool_wait_seconds: float = _setting(
+        60.0, "Under a placement: time without a running task until a warning names the GPU type that waits.", least=0
+    )
+
     optimizer_reuse: bool = _setting(True, "Evaluate the same call in one query once.")
     optimizer_push_filters: bool = _setting(True, "Run filters that need no answer before the LLM.")
     optimizer_order_cascade: bool = _setting(True, "Order LLM calls by their cost and by the rows that filters drop.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from sparkllm.calls import PER_ROW, LLMCall
@@ -64,6 +64,7 @@ class CallReport:
     too_long: int
     truncated: int
     engine_error: int
+    pools: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def nulls(self) -> dict[str, int]:
@@ -174,8 +175,8 @@ class QueryReport:
 def _call(raw: dict[str, Any]) -> CallReport:
     call = LLMCall.from_json(json.dumps(raw["call"]))
     orders = tuple(_order(call, order) for order in raw["field_orders"])
-    counts = {f.name: int(raw[f.name]) for f in fields(CallReport) if f.name not in ("call", "field_orders")}
-    return CallReport(call=call, field_orders=orders, **counts)
+    counts = {f.name: int(raw[f.name]) for f in fields(CallReport) if f.type == "int"}
+    return CallReport(call=call, field_orders=orders, pools=dict(raw.get("pools", {})), **counts)
 
 
 def _order(call: LLMCall, written: str) -> tuple[str, ...]:
@@ -186,8 +187,9 @@ def _call_lines(call: CallReport) -> list[tuple[str, str]]:
     lines = [("call", str(call.call))]
     if len(call.call.fields) > 1:
         lines += [("  field order", ", ".join(order) or "one for each row") for order in call.field_orders]
+    lines += [("  rows entering LLMEval", f"{call.rows:,}")]
+    lines += [(f"  rows on {name}", f"{rows:,}") for name, rows in call.pools.items()]
     lines += [
-        ("  rows entering LLMEval", f"{call.rows:,}"),
         ("  distinct prompts", f"{call.distinct:,}"),
         ("  requests sent to vLLM", f"{call.requests:,}"),
         ("  prompt tokens", f"{call.prompt_tokens:,}"),

@@ -38,16 +38,19 @@ _clients: dict[tuple[int, EngineSpec, int], EngineClient] = {}
 _locks: defaultdict[tuple[int, EngineSpec, int], threading.Lock] = defaultdict(threading.Lock)
 
 
-def connect(config: LLMConfig, model: str | None, application: str) -> EngineClient:
+def connect(config: LLMConfig, model: str | None, application: str, gpus: tuple[str, ...] = ()) -> EngineClient:
     """The engine for `model` (None: the config's), started if no process of `application` on this host has done so.
 
     Cached per process: a second call with the same arguments only checks that the engine still answers.
+
+    Args:
+        gpus: addresses of the GPUs it is to run on; all that are visible when left out.
 
     Raises:
         EngineStartError: the engine cannot start; the message says what to do.
         ConfigError: a setting cannot be used.
     """
-    spec = EngineSpec.of(config, model, application)
+    spec = EngineSpec.of(config, model, application, gpus)
     key = (os.getpid(), spec, config.max_in_flight)
     with _locks[key]:
         known = _clients.get(key)

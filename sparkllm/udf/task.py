@@ -14,6 +14,7 @@ __all__ = ["Task"]
 
 _EXECUTION = "spark.sql.execution.id"
 _DATA_FIRST = "data first"
+_GPU, _GPU_TYPE = "gpu", "gpu_"  # Spark's plain name; what begins that of a GPU type, see placement/gpus.toml
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Task:
         query: Spark's id of the SQL execution; empty outside one, as in `df.rdd`.
         field_order: the call's fields in the order of the query's prompts; empty where the plan has not chosen one.
         mark: path of a file that is there as long as the task runs (TaskMark.scala); None where nobody puts one.
+        gpus: addresses of the GPUs that Spark gave the task, where they are a replica's; else empty.
     """
 
     call: LLMCall
@@ -35,6 +37,7 @@ class Task:
     query: str = ""
     field_order: tuple[int, ...] = ()
     mark: str | None = None
+    gpus: tuple[str, ...] = ()
 
     @classmethod
     def from_request(cls, text: str, field_order: str = "") -> Task:
@@ -58,4 +61,15 @@ class Task:
             query=(context.getLocalProperty(_EXECUTION) if context else None) or "",
             field_order=tuple(map(int, order.split(","))) if order else (),
             mark=request.get("mark"),
+            gpus=_gpus(context, request.get("placed", False)),
         )
+
+
+def _gpus(context: TaskContext | None, placed: bool) -> tuple[str, ...]:
+    """Of a GPU type, or under a placement: there, tasks that share a replica have its address, so one engine.
+
+    Else a task may hold a part of what its executor's one engine runs on, which then sees all, as ever.
+    """
+    found = context.resources() if context else {}
+    names = [name for name in sorted(found) if name.startswith(_GPU_TYPE) or (placed and name == _GPU)]
+    return tuple(address for name in names for address in found[name].addresses)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,47 @@ def test_the_fingerprint_does_not_depend_on_the_working_folder(monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     assert EngineSpec.of(LLMConfig(), None, "app").key == here
     assert os.getcwd() == str(tmp_path)
+
+
+@pytest.fixture
+def gpu_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where vLLM's GPU build is installed."""
+
+    def version(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.usefixtures("gpu_build")
+def test_an_engine_sees_the_gpus_that_spark_gave_its_executor_and_no_others() -> None:
+    spec = EngineSpec.of(LLMConfig(), None, "app", ("3",))
+    assert spec.environment == {"CUDA_VISIBLE_DEVICES": "3"}
+    assert spec.key != EngineSpec.of(LLMConfig(), None, "app", ("4",)).key
+    assert EngineSpec.of(LLMConfig(), None, "app").environment == {}
+
+
+@pytest.mark.usefixtures("gpu_build")
+def test_gpus_from_spark_come_before_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert EngineSpec.of(LLMConfig(), None, "app", ("5",)).devices == "5"
+    assert EngineSpec.of(LLMConfig(), None, "app").devices == "0,1"
+
+
+@pytest.mark.usefixtures("gpu_build")
+def test_a_model_is_spread_over_the_gpus_it_is_given_unless_the_user_says_otherwise() -> None:
+    def tensor_parallel(options: str, gpus: tuple[str, ...]) -> int | None:
+        spec = EngineSpec.of(LLMConfig(engine_options=options), None, "app", gpus)
+        return json.loads(spec.engine_options).get("tensor_parallel_size")  # type: ignore[no-any-return]
+
+    assert tensor_parallel("{}", ("0", "1")) == 2
+    assert tensor_parallel('{"tensor_parallel_size": 1}', ("0", "1")) == 1
+    assert tensor_parallel("{}", ("0",)) is None
+
+
+def test_on_a_cpu_executors_of_all_gpu_types_share_one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda _: "0.32.0")
+    one, two = (EngineSpec.of(LLMConfig(), None, "app", gpus) for gpus in (("0",), ("1", "2")))
+    assert one == two
+    assert one.environment == {}

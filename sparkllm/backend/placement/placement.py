@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -116,6 +118,41 @@ class Plan:
         from sparkllm.backend.placement.explain import explain
 
         return explain(self)
+
+    def profiles(self, **options: Any) -> dict[str, Any]:
+        """Spark's ResourceProfile of an executor with one replica, for each kind that is used.
+
+        Args:
+            **options: see on_spark.Executors.
+        """
+        from sparkllm.backend.placement.on_spark import profiles
+
+        return profiles(self, **options)
+
+    def on(self, spark: Any, **options: Any) -> AbstractContextManager[bool]:
+        """`with plan.on(spark):` the queries of the block send their rows to the GPU types of this plan.
+
+        Gives False where the cluster cannot have executors of several kinds; queries then run as without a plan.
+
+        Args:
+            spark: the session.
+            **options: see on_spark.Executors.
+        """
+        from sparkllm.backend.placement.on_spark import on
+
+        return on(self, spark, **options)
+
+    def apply(self, spark: Any, **options: Any) -> bool:
+        """As `on`, until `clear`, or until another plan is applied."""
+        from sparkllm.backend.placement.on_spark import apply
+
+        return apply(self, spark, **options)
+
+    def clear(self, spark: Any) -> None:
+        """Queries of this session no longer follow a plan."""
+        from sparkllm.backend.placement.on_spark import clear
+
+        clear(spark)
 
     def _alone(self, name: str) -> Alternative:
         places = np.array([g for g, kind in enumerate(self.kinds) if kind.gpu.name == name])

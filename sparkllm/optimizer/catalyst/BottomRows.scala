@@ -7,6 +7,13 @@ import scala.jdk.CollectionConverters._
 
 import org.apache.spark.unsafe.types.UTF8String
 
+/** A row of the sample.
+  *
+  * @param bytes of its fields
+  * @param present its fields that are not NULL
+  * @param leading what orders its first field in the global order; null for NULL */
+case class SampledRow(key: Array[Byte], bytes: Long, present: Seq[Int], leading: Array[Byte])
+
 /** The different rows with the smallest hashes, up to `capacity` of them and `mostBytes`: a uniform sample of the
   * distinct rows, whatever their order and however often each comes. Of a row it keeps the parts of its fields that
   * order it (FieldSketch.parts) and the length of them all. */
@@ -45,24 +52,19 @@ final class BottomRows(capacity: Int, mostBytes: Long) {
 
   /** Where the 2nd, 3rd, ... of `parts` ranges of about equal length begin, in bytes of the rendered fields. */
   def boundaries(order: Array[Int], names: Seq[String], parts: Int): Array[Array[Byte]] = {
-    val keyed = rows.asScala.toArray.map { case (hash, row) =>
-      val present = row.parts.indices.filter(row.parts(_) != null)
-      (FieldSketch.key(row.parts, order, hash), row.length + present.map(names(_).length + 6L).sum)
-    }
-    java.util.Arrays.sort(keyed, (a: (Array[Byte], Long), b: (Array[Byte], Long)) =>
-      java.util.Arrays.compareUnsigned(a._1, b._1))
-    val total = keyed.map(_._2).sum
-    val ends = keyed.scanLeft(0L)(_ + _._2).tail
-    (1 until parts).flatMap { part =>
-      val at = ends.indexWhere(_ >= total * part / parts)
-      if (at >= 0 && at + 1 < keyed.length) Some(between(keyed(at)._1, keyed(at + 1)._1)) else None
-    }.toArray
+    val keyed = inOrder(order)
+    Ranges.equal(keyed.map(_.key), keyed.map(r => r.bytes + r.present.map(names(_).length + 6L).sum), parts)
   }
 
-  /** The shortest key above `below` that is not above `from`: every task gets the keys, and fields are many and
-    * long. */
-  private def between(below: Array[Byte], from: Array[Byte]): Array[Byte] =
-    from.take(java.util.Arrays.mismatch(below, from) + 1)
+  /** The sample in the global order. */
+  def inOrder(order: Array[Int]): Array[SampledRow] = {
+    val keyed = rows.asScala.toArray.map { case (hash, row) =>
+      val present = row.parts.indices.filter(row.parts(_) != null)
+      SampledRow(FieldSketch.key(row.parts, order, hash), row.length, present, row.parts(order.head))
+    }
+    java.util.Arrays.sort(keyed, (a: SampledRow, b: SampledRow) => java.util.Arrays.compareUnsigned(a.key, b.key))
+    keyed
+  }
 
   def write(out: DataOutputStream): Unit = {
     out.writeLong(limit)

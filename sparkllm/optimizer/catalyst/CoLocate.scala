@@ -41,11 +41,16 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   }
 
   private def place(e: LLMEval, all: Seq[LLMEval]): LogicalPlan = {
-    val slots = CoLocate.slots(session)
+    val pools = Pools.of(e.call.spec)
+    val slots = pools.map(_.slots).getOrElse(CoLocate.slots(session))
     val placeable = e.call.fields.nonEmpty && e.call.deterministic && slots > 1
     if (!placeable || CoLocate.tooSmall(e.child) || CoLocate.sorted(e.child)) e
-    else if (alone(e, all) && NothingShared(e.call, e.child)) dealtOut(e, slots)
-    else byStatistics(e, if (CoLocate.twice(e.child)) RepartitionByExpression(Nil, e.child, None) else e.child, slots)
+    // under a plan the sizes of the rows count, too
+    else if (pools.isEmpty && alone(e, all) && NothingShared(e.call, e.child)) dealtOut(e, slots)
+    else {
+      val rows = if (CoLocate.twice(e.child)) RepartitionByExpression(Nil, e.child, None) else e.child
+      byStatistics(e, rows, slots, pools)
+    }
   }
 
   /** No other call has these fields: where one has, rows that share nothing share their data with themselves. */
@@ -58,11 +63,11 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
     case rows => e.copy(child = RepartitionByExpression(Nil, rows, Some(slots)))
   }
 
-  private def byStatistics(e: LLMEval, rows: LogicalPlan, slots: Int): LogicalPlan = {
+  private def byStatistics(e: LLMEval, rows: LogicalPlan, slots: Int, pools: Option[CallPools]): LogicalPlan = {
     val fields = LLMStrategy.texts(e.call, e.guard)
     val spec = e.call.spec
     val statistics = FieldStatistics(
-      spec.fields, spec.instructionFields, !Setting.on("orderFields"), slots, CoLocate.shared)
+      spec.fields, spec.instructionFields, !Setting.on("orderFields"), slots, CoLocate.shared, pools = pools)
     val columns = KeyColumns.fresh()
     val keyed = KeyedRows(fields, statistics, columns, rows)
     val placed = RepartitionByExpression(Seq(SlotKey(columns.slot, slots)), keyed, Some(slots))

@@ -63,7 +63,8 @@ final class FieldSketch(val width: Int, val capacity: Int, sampleBytes: Long) {
     val order = if (wanted.keep) (0 until width).toArray else fieldOrder(names, wanted.first)
     val useful = math.min(wanted.parts.toLong, whole.count / FieldSketch.fewestRows).toInt
     val ranges = sample.boundaries(order, names, math.max(1, useful))
-    Placement(order, ranges, rows, whole.count, wanted.dataFirst.exists(_ <= unshared(names, order)))
+    val pools = wanted.pools.map(PoolRanges.cut(_, sample.inOrder(order), whole.count))
+    Placement(order, ranges, rows, whole.count, wanted.dataFirst.exists(_ <= unshared(names, order)), pools)
   }
 
   /** Bytes of a distinct row behind those that it shares with the row before it, in this order: what is computed. */

@@ -10,9 +10,11 @@ import org.apache.spark.unsafe.types.UTF8String
   * @param keep the query's own field order stays
   * @param parts most ranges
   * @param shared equal prompts are asked once
-  * @param dataFirst bytes of a row that no row before it shares, from which the data stands before the instruction */
+  * @param dataFirst bytes of a row that no row before it shares, from which the data stands before the instruction
+  * @param pools the pools that the rows go to, where a plan says so */
 case class FieldStatistics(
-    names: Seq[String], first: Seq[Int], keep: Boolean, parts: Int, shared: Boolean, dataFirst: Option[Int] = None) {
+    names: Seq[String], first: Seq[Int], keep: Boolean, parts: Int, shared: Boolean, dataFirst: Option[Int] = None,
+    pools: Option[CallPools] = None) {
   private def capacity: Int = math.min(FieldStatistics.sampledPerPart * parts, FieldStatistics.mostSampled).toInt
 
   /** Runs one job over the rows; what travels is of bounded size (FieldSketch). */

@@ -21,6 +21,9 @@ private[catalyst] class KeyReader(texts: Seq[Expression], input: Seq[Attribute],
     Array.tabulate(texts.size)(i => if (values.isNullAt(i)) null else values.getUTF8String(i))
   }
 
+  /** Of all fields of a row. */
+  def bytes(fields: Array[UTF8String]): Long = fields.map(f => if (f == null) 0L else f.numBytes.toLong).sum
+
   /** Where equal prompts are asked once, 0. Else rows of the same fields may stand in several ranges. */
   def apart(row: InternalRow): Long = if (shared) 0 else spread(row)
 

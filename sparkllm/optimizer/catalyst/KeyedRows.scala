@@ -42,7 +42,8 @@ case class KeyedRows(fields: Seq[Expression], statistics: FieldStatistics, colum
 
 object KeyedRows {
   def describe(name: String, statistics: FieldStatistics, fields: Seq[Expression]): String =
-    s"$name ${statistics.parts} ranges by ${fields.mkString("[", ", ", "]")}"
+    s"$name ${statistics.parts} ranges by ${fields.mkString("[", ", ", "]")}" +
+      statistics.pools.map(p => s", $p").getOrElse("")
 }
 
 /** Both passes read the one RDD of the child, as Spark's range partitioning does: where that is an exchange, what is
@@ -66,9 +67,10 @@ case class KeyedRowsExec(
       val read = new KeyReader(texts, input, shared, partition)
       in.map(row => (read.fields(row), read.apart(row)))
     })
-    val (bytes, first) = (placement.toBytes, placement.dataFirst)
+    placement.pools.foreach(p => PlannedSeconds.put(columns.order, p.planned))
+    val (place, first) = (placement.copy(pools = placement.pools.map(_.forTasks)), placement.dataFirst)
     rows.mapPartitionsWithIndex { (partition, in) =>
-      val keyed = KeyedRowsExec.keyed(bytes, parts, new KeyReader(texts, input, shared, partition), input)(in)
+      val keyed = KeyedRowsExec.keyed(place, parts, new KeyReader(texts, input, shared, partition), input)(in)
       if (!first) keyed else keyed.map { row => dataFirst.add(1); row }
     }
   }
@@ -85,9 +87,8 @@ object KeyedRowsExec {
     case s: ScalarSubquery => Literal(s.eval(null), s.dataType)
   }
 
-  private def keyed(bytes: Array[Byte], parts: Int, read: KeyReader, input: Seq[Attribute])(
+  private def keyed(place: Placement, parts: Int, read: KeyReader, input: Seq[Attribute])(
       rows: Iterator[InternalRow]): Iterator[InternalRow] = {
-    val place = Placement(bytes)
     val order = place.orderText
     val join = UnsafeProjection.create(
       input.zipWithIndex.map { case (a, i) => BoundReference(i, a.dataType, a.nullable) } ++
@@ -100,7 +101,8 @@ object KeyedRowsExec {
       val hashes = values.map(FieldSketch.hash)
       val key = FieldSketch.key(
         FieldSketch.parts(values, hashes), place.order, FieldSketch.combine(hashes) ^ read.apart(row))
-      val slot = if (values.exists(_ != null)) place.slot(key) else Math.floorMod(read.spread(row), parts)
+      val slot =
+        if (values.exists(_ != null)) place.slot(key, read.bytes(values)) else Math.floorMod(read.spread(row), parts)
       join(both(row, InternalRow(slot, key, order)))
     }
   }

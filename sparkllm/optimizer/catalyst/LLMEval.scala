@@ -11,10 +11,12 @@ import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Statistics, Una
   *
   * @param order the column that holds the query's field order, once CoLocate has brought the rows into place
   * @param limit the rows that are wanted of those that pass the filters above, where StopAtLimit found a limit
-  * @param opened whatever the guard leaves out passes the filter above, as in `WHERE p OR llm(x) = 'a'` */
+  * @param opened whatever the guard leaves out passes the filter above, as in `WHERE p OR llm(x) = 'a'`
+  * @param pools where UsePools has found a plan, the pools of executors that evaluate it
+  * @param inStage it runs in the stage of a call above, and leaves the way there to that one; LLMStrategy's */
 case class LLMEval(
     call: LLMCall, guard: Option[Expression], result: Attribute, child: LogicalPlan, order: Option[Attribute] = None,
-    limit: Option[Int] = None, opened: Boolean = false)
+    limit: Option[Int] = None, opened: Boolean = false, pools: Option[CallPools] = None, inStage: Boolean = false)
     extends UnaryNode {
   override def output: Seq[Attribute] = child.output :+ result
   override def producedAttributes: AttributeSet = AttributeSet(result)
@@ -49,6 +51,7 @@ object LLMEval {
   /** What is known of the run before it, for both plans. */
   def expected(e: LLMEval): String = {
     val order = if (e.call.fields.isEmpty) "" else s", field order: ${FieldOrder(e)}"
-    s"$order, expected calls: ${ExpectedCalls(e)}"
+    val where = e.pools.map(p => if (e.limit.isEmpty) s", $p" else s", pool: ${p.fastest.name}").getOrElse("")
+    s"$order, expected calls: ${ExpectedCalls(e)}$where"
   }
 }

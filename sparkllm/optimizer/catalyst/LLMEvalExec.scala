@@ -10,8 +10,8 @@ import org.apache.spark.sql.types.StructType
 
 /** Takes the answer out of what Python returned (`raw`) and adds its counters to the metrics of the Spark UI. */
 case class LLMEvalExec(
-    call: LLMCall, guard: Option[Expression], result: Attribute, limit: Option[Int], raw: Attribute, child: SparkPlan)
-    extends UnaryExecNode {
+    call: LLMCall, guard: Option[Expression], result: Attribute, limit: Option[Int], raw: Attribute,
+    pools: Option[CallPools], child: SparkPlan) extends UnaryExecNode {
 
   private def kept: Seq[Attribute] = child.output.filterNot(_.exprId == raw.exprId)
 
@@ -23,10 +23,15 @@ case class LLMEvalExec(
 
   override lazy val metrics: Map[String, SQLMetric] = LLMEvalExec.counters.map { case (key, _, name) =>
     key -> SQLMetrics.createMetric(sparkContext, name)
-  }.toMap
+  }.toMap ++ poolNames.map(name => LLMEvalExec.rowsOn(name) -> SQLMetrics.createMetric(sparkContext, s"rows on $name"))
+
+  private[catalyst] def poolNames: Seq[String] = pools.toSeq.flatMap(_.pools.map(_.name))
 
   /** The field orders that tasks have used, as Python tells them ("2,0,1"); one for each engine at most. */
   @transient private[catalyst] lazy val fieldOrders = sparkContext.collectionAccumulator[String]("field order")
+
+  /** (partition, milliseconds) of each window of its tasks, where the speed of pools matters. */
+  @transient private[catalyst] lazy val busy = sparkContext.collectionAccumulator[(Int, Int)]
 
   override protected def doExecute(): RDD[InternalRow] = {
     val input = child.output
@@ -42,15 +47,21 @@ case class LLMEvalExec(
     val follows = call.spec.dataFirst.exists(_.follows)
     val rdd = new AnswersRDD(child.execute(), result.exprId.id, inRounds = limit.isDefined, follows)
     val (orderAt, orders) = (position("field_order"), fieldOrders)
+    val rowsOn = poolNames.map(name => name -> longMetric(LLMEvalExec.rowsOn(name))).toMap
+    val (busyAt, tasksBusy) = (pools.flatMap(_ => position("busy_ms")), busy)
     Reports.began(this)
-    rdd.mapPartitions { in =>
+    rdd.mapPartitionsWithIndex { (partition, in) =>
       val project = UnsafeProjection.create(columns, input)
       val asked = condition.map(g => Predicate.create(g, input))
+      val here = PoolOfTask().flatMap(rowsOn.get)
       var told = orderAt.isEmpty
       in.map { row =>
         val counters = row.getStruct(at, width)
         if (counters != null) counted.foreach { case (i, metric) =>
           if (!counters.isNullAt(i)) metric.add(counters.getInt(i))
+        }
+        if (counters != null) busyAt.filter(i => !counters.isNullAt(i) && counters.getInt(i) > 0).foreach { i =>
+          tasksBusy.add((partition, counters.getInt(i)))
         }
         if (!told && counters != null && !counters.isNullAt(orderAt.get)) {
           orders.add(counters.getUTF8String(orderAt.get).toString)
@@ -58,6 +69,7 @@ case class LLMEvalExec(
         }
         if (asked.forall(_.eval(row))) {
           rows.add(1)
+          here.foreach(_.add(1))
           if (counters != null) error.filterNot(counters.isNullAt).foreach { i =>
             reasons.get(counters.getUTF8String(i).toString).foreach(_.add(1))
           }
@@ -83,6 +95,9 @@ case class LLMEvalExec(
 object LLMEvalExec {
   val reasons: Seq[String] = Seq("null_fields", "too_long", "truncated", "engine_error")
 
+  /** Key of the metric that counts the rows of a pool. */
+  def rowsOn(pool: String): String = s"rows_on_$pool"
+
   /** Key of the report, field of Python's struct that feeds it (none: counted here), name in the Spark UI. */
   val counters: Seq[(String, Option[String], String)] = Seq(
     ("rows", None, "rows entering LLMEval"),
@@ -96,6 +111,7 @@ object LLMEvalExec {
     ("predicted_tokens", Some("predicted_tokens"), "cached prompt tokens, predicted"),
     ("predicted_data_tokens", Some("predicted_data_tokens"), "cached data tokens, predicted"),
     ("start_ms", Some("start_ms"), "engine start (ms)"),
+    ("busy_ms", Some("busy_ms"), "asking, all tasks (ms)"),
     ("null_fields", None, "NULL: all fields null"),
     ("too_long", None, "NULL: prompt too long"),
     ("truncated", None, "NULL: answer cut"),

@@ -15,15 +15,16 @@ import org.apache.spark.sql.types._
   * an effect of its own. */
 case class LLMStrategy(session: SparkSession) extends SparkStrategy {
   override def apply(plan: LogicalPlan): Seq[SparkPlan] = plan match {
-    case e @ LLMEval(call, guard, result, child, order, limit, _) =>
-      val request = TaskRequest(LLMStrategy.request(session, call))
+    case e @ LLMEval(call, guard, result, rowsBelow, order, limit, _, pools, _) =>
+      val child = if (pools.isEmpty) rowsBelow else InPools.sameStage(rowsBelow)
+      val request = TaskRequest(LLMStrategy.request(session, call, pools.isDefined))
       val (row, values) = LLMStrategy.withoutSubqueries(LLMStrategy.row(call, guard))
       val udf = LLMStrategy.function(session, Seq(request, row) ++ order)
       val raw = AttributeReference("llm_raw", udf.dataType)()
       val rows = planLater(if (values.isEmpty) child else Project(child.output ++ values, child))
       val input = limit.map(n => RoundsExec(result.exprId.id, StopAtLimit.firstRows(n), rows)).getOrElse(rows)
       val python = ArrowEvalPythonExec(Seq(udf), Seq(raw), input, udf.evalType)
-      val answers = LLMEvalExec(call, guard, result, limit, raw, python)
+      val answers = InPools(e, LLMEvalExec(call, guard, result, limit, raw, pools, python))
       (if (values.isEmpty) answers else ProjectExec(e.output, answers)) :: Nil
     case KeyedRows(fields, statistics, columns, child) =>
       KeyedRowsExec(fields, statistics, columns, planLater(child)) :: Nil
@@ -47,16 +48,19 @@ object LLMStrategy {
     }
   }
 
-  /** What sparkllm/udf/task.py reads: {"application", "call", "conf"}, and "mark" from
+  /** What sparkllm/udf/task.py reads: {"application", "call", "conf"}, "placed" under a placement, and "mark" from
     * TaskRequest. The settings travel with the plan: Spark's local properties do not reach the tasks of df.rdd. In a
     * fixed order, so that equal plans stay equal. */
-  def request(session: SparkSession, call: LLMCall): String = {
+  def request(session: SparkSession, call: LLMCall, placed: Boolean): String = {
     val node = LLMSpec.mapper.createObjectNode()
     node.put("application", session.sparkContext.applicationId)
     node.set[JsonNode]("call", LLMSpec.mapper.readTree(call.spec.json))
     val conf = node.putObject("conf")
-    val settings = session.sessionState.conf.getAllConfs.filter(_._1.startsWith(Setting.prefix))
+    // the placement is the driver's affair, and as long as many rows
+    val settings = session.sessionState.conf.getAllConfs
+      .filter { case (key, _) => key.startsWith(Setting.prefix) && key != Pools.key }
     settings.to(SortedMap).foreach { case (key, value) => conf.put(key, value) }
+    if (placed) node.put("placed", true)
     node.toString
   }
 

@@ -33,7 +33,8 @@ object MeasureFilters extends AdaptiveSparkPlanHelper with PredicateHelper {
 
   private def below(plan: SparkPlan): Option[LLMEvalExec] = plan match {
     case e: LLMEvalExec => Some(e)
-    case p @ (_: ProjectExec | _: InputAdapter | _: WholeStageCodegenExec) => below(p.children.head)
+    case p @ (_: ProjectExec | _: InputAdapter | _: WholeStageCodegenExec | _: InPoolsExec | _: InOnePoolExec) =>
+      below(p.children.head)
     case _ => None
   }
 

@@ -76,6 +76,8 @@ class ReportListener extends QueryExecutionListener {
       val one = list.addObject()
       one.set[com.fasterxml.jackson.databind.JsonNode]("call", LLMSpec.mapper.readTree(node.call.spec.json))
       LLMEvalExec.counters.foreach { case (key, _, _) => one.put(key, counts(key)) }
+      val pools = one.putObject("pools")
+      node.poolNames.foreach(name => pools.put(name, counts(LLMEvalExec.rowsOn(name))))
       val orders = one.putArray("field_orders")
       node.fieldOrders.value.asScala.distinct.foreach(order => orders.add(order))
       node.fieldOrders.reset()

@@ -41,7 +41,8 @@ object SparkLLMExtensions {
     ShareCalls, // before the next, for which an exchange stands between two calls
     CoLocate(session), // what it places must stay where it is
     DataFirst, // calls that share one placement read the same rows
-    StopAtLimit) // last: it looks at what stands between a limit and its calls by now
+    StopAtLimit, // it looks at what stands between a limit and its calls by now
+    UsePools) // last: it only says where each call runs
 
   private[catalyst] val extended =
     Collections.newSetFromMap(new WeakHashMap[SparkSessionExtensions, java.lang.Boolean]())
