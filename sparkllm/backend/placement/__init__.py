@@ -4,8 +4,9 @@
     ModelShape.from_folder(folder)    -> ModelShape          from config.json
     Workload((Bucket(...), ...))      -> Workload            rows by input and output tokens
     plan(workload, model, catalog)    -> Plan | Infeasible   `.explain()` shows either
+    with plan.on(spark): ...                                 each row of the queries goes to its GPU type
 
-Pure functions on numbers, without Spark: numpy and scipy, whose HiGHS is the solver.
+Pure functions on numbers, without Spark: numpy and scipy, whose HiGHS is the solver. on_spark.py alone knows Spark.
 """
 
 from sparkllm.backend.placement.catalog import Catalog, load
