@@ -100,7 +100,7 @@ def laid_out(source: Batches, beside: str) -> Batches:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     fake = Engine()
-    monkeypatch.setattr(arrow, "connect", lambda config, model, application: fake)
+    monkeypatch.setattr(arrow, "connect", lambda config, model, application, gpus: fake)
     return fake
 
 
