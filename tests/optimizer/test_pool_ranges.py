@@ -41,7 +41,7 @@ def rows(groups: int, count: int = ROWS, long: bool = True) -> list[Row]:
 
 def pools(session: SparkSession, buckets: list[dict[str, Any]], call: str = "llm('a b', x)") -> Any:
     placement = json.dumps({"pools": POOLS, "buckets": buckets})
-    return _scala_object(session, "sparkllm.catalyst.Pools").read(placement, call)
+    return _scala_object(session, "sparkllm.catalyst.Pools").read(placement, call, 0)
 
 
 def cut(session: SparkSession, buckets: list[dict[str, Any]], sample: list[Row], distinct: int) -> Any:

@@ -58,10 +58,11 @@ object Pools {
 
   def of(spec: LLMSpec): Option[CallPools] = {
     val text = Setting(key, "")
-    if (text.isEmpty) None else Some(read(text, CallText(spec)))
+    if (text.isEmpty) None else Some(read(text, CallText(spec), Setting.number("tasks", 0).toInt))
   }
 
-  private[catalyst] def read(placement: String, call: String): CallPools = {
+  /** @param tasks of all pools together; 0: so many for each as `perTask` says */
+  private[catalyst] def read(placement: String, call: String, tasks: Int): CallPools = {
     val node = LLMSpec.mapper.readTree(placement)
     val pools = items(node, "pools").map { p =>
       Pool(p.get("name").asText, p.get("profile").asInt, p.get("replicas").asInt, p.get("tasks").asInt,
@@ -71,7 +72,8 @@ object Pools {
     val mine = all.collect { case (`call`, b) => b }
     // those of a plan that names no call are for all
     val buckets = if (mine.nonEmpty) mine else all.collect { case ("", b) => b }
-    CallPools(pools, if (buckets.nonEmpty) buckets else Seq(unknown(pools)), tasks(pools))
+    val each = if (tasks > 0) math.max(1, math.round(tasks.toFloat / pools.map(_.tasksAtOnce).sum)) else perTask
+    CallPools(pools, if (buckets.nonEmpty) buckets else Seq(unknown(pools)), each)
   }
 
   private def items(node: JsonNode, name: String): Seq[JsonNode] = node.get(name).elements().asScala.toSeq
@@ -85,11 +87,5 @@ object Pools {
   private def unknown(pools: Seq[Pool]): PoolBucket = {
     val all = pools.map(_.rate).sum
     PoolBucket(Long.MaxValue, pools.map(_.rate / all), pools.map(p => p.replicas / p.rate))
-  }
-
-  /** `spark.sparkllm.tasks` is for all pools together. */
-  private def tasks(pools: Seq[Pool]): Int = {
-    val asked = Setting.number("tasks", 0)
-    if (asked > 0) math.max(1, math.round(asked / pools.map(_.tasksAtOnce).sum).toInt) else perTask
   }
 }
