@@ -86,16 +86,12 @@ class Acceptance:
             self._shrunk(good, good + bad, self.mean), self._shrunk(matches, asked, self.match_rate), good + bad
         )
 
-    def observe(self, ids: Sequence[str], drafted: Ints, accepted: Ints) -> None:
-        """One verified step: draft tokens verified and accepted of each request, (n,) each; 0 drafted only fades.
+    def observe(self, steps: Sequence[Sequence[tuple[str, int, int]]]) -> None:
+        """Verified steps: (request id, draft tokens verified, accepted) of each request; 0 verified only fades.
 
-        A request that is not or no longer remembered tells about the fleet alone.
+        Of several at once only what was before them fades. A request that is not or no longer remembered tells about
+        the fleet alone.
         """
-        good = np.clip(accepted, 0, drafted)
-        self._add(ids, _ACCEPTED, good.astype(float), (good < drafted).astype(float))
-
-    def observe_steps(self, steps: Sequence[Sequence[tuple[str, int, int]]]) -> None:
-        """Several steps at once: (request id, drafted, accepted) of each request. Only what was before them fades."""
         sums: dict[str, list[float]] = {}
         for step in steps:
             for request_id, drafted, accepted in step:

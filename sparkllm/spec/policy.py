@@ -133,7 +133,7 @@ class DraftPolicy:
         return self.totals.summary() | now | ({"match_rate": self.acceptance.match_rate} if self.matching else {})
 
     def _learn_acceptance(self) -> None:
-        self.acceptance.observe_steps(self._observed)
+        self.acceptance.observe(self._observed)
         self._observed = []
 
     def _learn_matches(self, ids: Sequence[str], offered: Ints) -> None:

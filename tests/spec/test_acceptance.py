@@ -10,13 +10,17 @@ import pytest
 from sparkllm.spec.acceptance import Acceptance
 
 
+def step(ids: Sequence[str], drafted: np.ndarray, accepted: np.ndarray) -> list[tuple[str, int, int]]:
+    return list(zip(ids, drafted.tolist(), accepted.tolist(), strict=True))
+
+
 def verify(known: Acceptance, ids: Sequence[str], true: float, length: int, steps: int, seed: int = 0) -> None:
     """`steps` steps in which every request verifies `length` drafts of the true acceptance."""
     rng = np.random.default_rng(seed)
     known.estimates(ids)
     for _ in range(steps):
         runs = rng.geometric(1 - true, len(ids)) - 1
-        known.observe(ids, np.full(len(ids), length), np.minimum(runs, length))
+        known.observe([step(ids, np.full(len(ids), length), np.minimum(runs, length))])
 
 
 def ids(n: int) -> list[str]:
@@ -34,13 +38,13 @@ def test_the_estimate_finds_the_conditional_acceptance_whatever_the_draft_length
 
 def test_tokens_behind_the_first_rejection_are_no_trials() -> None:
     known = Acceptance(prior_trials=1e-9)
-    known.observe(["r"], np.array([8]), np.array([3]))
+    known.observe([step(["r"], np.array([8]), np.array([3]))])
     assert known.mean == pytest.approx(3 / 4)  # 3 / 8 by accepted over drafted
 
 
 def test_a_draft_accepted_to_its_end_has_no_rejection() -> None:
     known = Acceptance(prior_trials=1e-9)
-    known.observe(["r"], np.array([8]), np.array([8]))
+    known.observe([step(["r"], np.array([8]), np.array([8]))])
     assert known.mean == pytest.approx(1.0)
 
 
@@ -77,7 +81,7 @@ def test_one_rejection_hardly_moves_a_request() -> None:
     known = Acceptance()
     verify(known, ids(16), 0.9, 4, 60)
     before = known.estimates(["new"]).acceptance[0]
-    known.observe(["new"], np.array([1]), np.array([0]))
+    known.observe([step(["new"], np.array([1]), np.array([0]))])
     assert before - 0.15 < known.estimates(["new"]).acceptance[0] < before
 
 
@@ -86,16 +90,16 @@ def test_without_drafts_request_and_fleet_go_back_to_the_optimistic_prior() -> N
     verify(known, ids(4), 0.1, 4, 100)
     assert known.estimates(ids(4)).acceptance.max() < 0.3
     for _ in range(400):
-        known.observe(ids(4), np.zeros(4, dtype=int), np.zeros(4, dtype=int))
+        known.observe([step(ids(4), np.zeros(4, dtype=int), np.zeros(4, dtype=int))])
     assert known.estimates(ids(4)).acceptance.min() > 0.7
 
 
 def test_an_idle_request_goes_back_to_a_fleet_that_goes_on() -> None:
     known = Acceptance()
     verify(known, ["idle"], 0.05, 4, 30)
-    for step in range(150):
-        verify(known, ids(8), 0.6, 4, 1, seed=step)
-        known.observe(["idle"], np.zeros(1, dtype=int), np.zeros(1, dtype=int))
+    for number in range(150):
+        verify(known, ids(8), 0.6, 4, 1, seed=number)
+        known.observe([step(["idle"], np.zeros(1, dtype=int), np.zeros(1, dtype=int))])
     assert known.estimates(["idle"]).acceptance[0] == pytest.approx(known.mean, abs=0.05)
 
 
@@ -123,7 +127,7 @@ def test_more_requests_than_places_are_kept_apart() -> None:
     known = Acceptance()
     many = ids(200)
     known.estimates(many)
-    known.observe(many, np.full(200, 2), np.arange(200) % 3)
+    known.observe([step(many, np.full(200, 2), np.arange(200) % 3)])
     trials = known.estimates(many).trials
     assert trials.tolist() == [float(min(i % 3 + 1, 2)) for i in range(200)]
 
@@ -132,6 +136,19 @@ def test_a_request_forgotten_before_its_last_step_still_tells_about_the_fleet() 
     known = Acceptance()
     known.estimates(["r"])
     known.forget("r")
-    known.observe(["r"], np.array([4]), np.array([0]))
+    known.observe([step(["r"], np.array([4]), np.array([0]))])
     assert known.mean < 0.8
     assert not known._row
+
+
+def test_steps_observed_together_fade_together_what_was_before() -> None:
+    one, other = Acceptance(), Acceptance()
+    before, steps = step(["r"], np.array([6]), np.array([1])), [step(["r"], np.array([2]), np.array([2]))] * 3
+    for known in (one, other):
+        known.estimates(["r"])
+        known.observe([before])
+    one.observe(steps)
+    for single in steps:
+        other.observe([single])
+    assert one.estimates(["r"]).acceptance == pytest.approx(other.estimates(["r"]).acceptance, abs=0.01)
+    assert one.mean == pytest.approx(other.mean, abs=0.01)
