@@ -50,10 +50,12 @@ def _job(plan: Plan, kind: ReplicaKind) -> dict[str, Any]:
         "libraries": [{"pypi": {"package": "sparkllm[gpu]"}}],
         "spark_python_task": {"python_file": "<your script>", "parameters": ["--routes", json.dumps(rows)]},
     }
-    if plan.terms.deadline is not None:
-        task["timeout_seconds"] = round(plan.terms.deadline)
     tags = {"gpu": kind.gpu.name, "replicas": str(plan.replicas[kind.name])}
-    return {"routes": rows, "settings": {"name": f"sparkllm {kind.name}", "tags": tags, "tasks": [task]}}
+    settings: dict[str, Any] = {"name": f"sparkllm {kind.name}", "tags": tags, "tasks": [task]}
+    if plan.terms.deadline is not None:  # a warning: a timeout would throw away what was computed
+        rule = {"metric": "RUN_DURATION_SECONDS", "op": "GREATER_THAN", "value": round(plan.terms.deadline)}
+        settings["health"] = {"rules": [rule]}
+    return {"routes": rows, "settings": settings}
 
 
 def _cluster(plan: Plan, kind: ReplicaKind) -> dict[str, Any]:

@@ -124,6 +124,14 @@ def test_databricks_gets_one_job_for_each_kind_with_its_rows() -> None:
     assert large["new_cluster"]["node_type_id"] == "p5.48xlarge"
 
 
+def test_a_databricks_job_that_is_late_is_told_of_and_not_ended() -> None:
+    found = plan(PLAN.workload, MODEL, available={"L4": 40, "H100": 8}, deadline=3600 * 6)
+    assert isinstance(found, Plan)
+    for job in databricks_jobs(found)["jobs"]:
+        assert [rule["value"] for rule in job["settings"]["health"]["rules"]] == [3600 * 6]
+        assert "timeout_seconds" not in json.dumps(job)
+
+
 def test_a_type_without_a_known_node_is_left_to_the_user() -> None:
     found = plan(PLAN.workload, MODEL, cluster={"MI300X": 2})
     assert isinstance(found, Plan)
