@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 import sparkllm
 from sparkllm.backend.client import stop as stop_engines
+from sparkllm.demo.__main__ import read_reviews
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a model hub
 
@@ -41,6 +42,14 @@ def spark(runtime_dir: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     )
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="module")
+def shop(spark: SparkSession) -> Iterator[SparkSession]:
+    """The demo's table, `reviews`, as one list of rows in one task."""
+    read_reviews(spark).coalesce(1).createOrReplaceTempView("reviews")
+    yield spark
+    spark.sql("DROP VIEW IF EXISTS reviews")
 
 
 @pytest.fixture(scope="session")

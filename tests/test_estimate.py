@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from pyspark.sql import SparkSession
 
 import sparkllm
 from sparkllm.calls import LLMCall
-from sparkllm.demo.__main__ import read_reviews
 from sparkllm.estimate import CallEstimate, QueryEstimate, Sampled
 from sparkllm.model_tokenizer import RoughTokenizer, model_tokenizer
 from sparkllm.spark_session import register
@@ -21,14 +19,6 @@ from tests.optimizer.queries import jobs_started, plan
 from tests.settings import configured
 
 QUESTION = "SELECT id, llm('Is this review about the price?', product, description, review) AS c FROM reviews"
-
-
-@pytest.fixture(scope="module")
-def shop(spark: SparkSession) -> Iterator[SparkSession]:
-    """The demo's table as one list of rows in one task; nothing here may ask an engine unless a test says so."""
-    read_reviews(spark).coalesce(1).createOrReplaceTempView("reviews")
-    yield spark
-    spark.sql("DROP VIEW reviews")
 
 
 @pytest.fixture(scope="module")

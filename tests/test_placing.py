@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -15,20 +14,12 @@ from pyspark.sql import SparkSession
 import sparkllm
 from sparkllm.backend.placement import Catalog, Infeasible, Plan, load
 from sparkllm.command_line import main
-from sparkllm.demo.__main__ import read_reviews
 from sparkllm.errors import ConfigError
 from sparkllm.placing import model_shape
 from tests.settings import configured
 
 QUERY = "SELECT llm('Is it about the price?', product, review) FROM reviews"
 REVIEWS = Path(str(resources.files("sparkllm.demo").joinpath("reviews.csv")))
-
-
-@pytest.fixture(scope="module")
-def shop(spark: SparkSession) -> Iterator[SparkSession]:
-    read_reviews(spark).createOrReplaceTempView("reviews")
-    yield spark
-    spark.sql("DROP VIEW IF EXISTS reviews")
 
 
 @pytest.fixture

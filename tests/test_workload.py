@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from math import inf
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from sparkllm.answer_tokens import answer_tokens
 from sparkllm.backend.placement import Bucket, Workload
 from sparkllm.calls import LLMCall
 from sparkllm.config import LLMConfig
-from sparkllm.demo.__main__ import read_reviews
 from sparkllm.errors import ConfigError
 from sparkllm.model_tokenizer import model_tokenizer
 from sparkllm.prompt_buckets import MOST, Measured, buckets
@@ -25,14 +23,6 @@ from sparkllm.spark_session import last_reports, register
 from tests.optimizer.capitals import stand_in
 from tests.optimizer.queries import jobs_started
 from tests.settings import configured
-
-
-@pytest.fixture(scope="module")
-def shop(spark: SparkSession) -> Iterator[SparkSession]:
-    """The demo's table; only the test that says so asks an engine."""
-    read_reviews(spark).coalesce(1).createOrReplaceTempView("reviews")
-    yield spark
-    spark.sql("DROP VIEW reviews")
 
 
 @pytest.fixture(scope="module")
