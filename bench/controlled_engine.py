@@ -38,7 +38,9 @@ from sparkllm.spec.workload import Request
 __all__ = ["ControlledEngine", "Segment"]
 
 _TOKEN = 11  # what every answer is made of
-_PROMPT = list(range(20, 52))
+_PROMPT = list(range(20, 53))  # a block and a token: the next request finds the block in the prefix cache
+_CARRIED = 2  # steps until the drafts of an earlier choice are used up
+_ANSWER = 1000  # tokens
 
 
 @dataclass(frozen=True)
@@ -195,13 +197,27 @@ class ControlledEngine:
         while self._engine.has_unfinished_requests():
             self._engine.step()
 
-    def all_decode(self) -> None:
-        """Step until every request has its first tokens."""
+    def turn(self, choose: Callable[[], None], batch: int, number: int) -> Segment:
+        """So many steps of a choice, of `batch` requests that all decode, and end later.
+
+        The requests go on from turn to turn; when they would become too long, new ones take their place.
+        """
+        self._decode_together(batch, (_CARRIED + number) * (1 + self.most))
+        choose()
+        for _ in range(_CARRIED):
+            self._engine.step()
+        return self._steps(number)
+
+    def _decode_together(self, batch: int, tokens: int) -> None:
+        longest = max((r.num_output_tokens for r in self.scheduler.running), default=0)
+        if len(self.scheduler.running) == batch and longest + tokens < _ANSWER:
+            return
+        self._choose(None, LiveLength(0))
+        self.start([_ANSWER] * batch)
         while any(r.num_output_tokens < 2 for r in self.scheduler.requests.values()):
             self._engine.step()
 
-    def steps(self, number: int) -> Segment:
-        """So many steps of requests that all decode, and end later."""
+    def _steps(self, number: int) -> Segment:
         before, batch = self._emitted(), len(self.scheduler.running)
         self.sampler.expected, self.sampler.lengths = 0.0, Counter()
         began = time.perf_counter()

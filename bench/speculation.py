@@ -7,10 +7,11 @@
 grid     for each acceptance and batch: expected tokens a second of every fixed draft length, of a table by batch size
          tuned on another acceptance (what vLLM offers), of the goodput policy, and of the policy with the true
          acceptance; steady, after 200 steps
-jumps    the acceptance of a running batch changes: goodput in steps 150 to 200 after it, by the best fixed length there
+jumps    the acceptance of a running batch changes: goodput from 150 steps after it on, by the best fixed length there
 drains   256 requests of very different lengths: the batch falls from 64 to 1; seconds of each choice
 
-The choices take turns in one engine, in a new order each time, so that what else the machine does meets all of them.
+The choices take short turns with the same running requests, in a new order each time, so that what else the machine
+does meets all of them.
 Every ratio is one of the same turn; medians with quartiles. It ends with an error where the policy was given up, and
 with 1 where the grid's lengths do not vary. It needs no Spark. `show_speculation.py` prints a result again.
 """
@@ -37,7 +38,8 @@ from show_speculation import FIXED, line, show
 ACCEPTANCES = (0.3, 0.6, 0.8, 0.9)
 BATCHES = (1, 4, 16, 64)
 TABLE_ACCEPTANCE = 0.7
-SETTLE = 200  # steps
+SETTLE = BACK = 200  # steps until a policy is settled; after a jump, until it must be so again
+FEWEST, MOST = 8, 50  # steps of a turn
 JUMPS = ((0.9, 0.3), (0.3, 0.9))
 REQUESTS, MOST_AT_A_TIME = 256, 64
 
@@ -122,8 +124,7 @@ def grid(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[st
         for acceptance in args.acceptances:
             engine.acceptance(lambda number, a=acceptance: a)
             offered = choices(engine)
-            for name in ("goodput", "known"):
-                steady(engine, offered[name], batch, SETTLE)
+            steady(engine, offered["goodput"], batch, SETTLE)
             steps = steps_of(engine, offered["k = 0"], batch, args.seconds)
             found: dict[str, list[dict[str, Any]]] = {name: [] for name in offered}
             for name in turns(list(offered), args.repeats, args.seed):
@@ -132,21 +133,14 @@ def grid(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[st
 
 
 def steps_of(engine: ControlledEngine, plain: Choice, batch: int, seconds: float) -> int:
-    """How many steps without drafts take so many seconds; not more than fit into the longest answer."""
-    took = steady(engine, plain, batch, 20)
-    return max(20, min(200, round(20 * seconds / took["seconds"])))
+    """How many steps without drafts take so many seconds; short turns, so that those of all choices lie close."""
+    took = steady(engine, plain, batch, 10)
+    return max(FEWEST, min(MOST, round(10 * seconds / took["seconds"])))
 
 
 def steady(engine: ControlledEngine, choice: Choice, batch: int, steps: int) -> dict[str, Any]:
-    """New requests, all of them decoding, for so many steps; in parts where an answer would become too long."""
-    choice()
-    parts = []
-    while steps > 0:
-        engine.start([1900] * batch)
-        engine.all_decode()
-        parts.append(engine.steps(min(steps, 200)))
-        steps -= 200
-    engine.stop()
+    """So many steps of one choice, all requests decoding."""
+    parts = [engine.turn(choice, batch, min(MOST, steps - done)) for done in range(0, steps, MOST)]
     seconds, expected = sum(p.seconds for p in parts), sum(p.expected for p in parts)
     lengths: Counter[int] = sum((p.lengths for p in parts), Counter())
     mean = sum(k * n for k, n in lengths.items()) / max(1, lengths.total())
@@ -164,9 +158,10 @@ def jumps(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[s
                 engine.acceptance(lambda number, a=before: a)
                 steady(engine, offered["goodput"], batch, SETTLE)
                 engine.acceptance(lambda number, a=after: a)
-                steady(engine, offered["goodput"], batch, 150)
+                steady(engine, offered["goodput"], batch, BACK - MOST)
+                steps = steps_of(engine, offered["k = 0"], batch, args.seconds)
                 for name in turns(list(offered), 1, args.seed + repeat):
-                    found.setdefault(name, []).append(steady(engine, offered[name], batch, 50))
+                    found.setdefault(name, []).append(steady(engine, offered[name], batch, steps))
             yield {"batch": batch, "before": before, "after": after, "turns": found}
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from sparkllm.spec.arrays import Floats
 
-__all__ = ["Curve", "Profile", "context_slope"]
+__all__ = ["Curve", "Profile"]
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,16 @@ class Profile:
     """Measured points; repeats are welcome, their median counts.
 
     Attributes:
-        target: (batched tokens, context tokens of the whole batch, seconds) of steps without drafting. Some batched
-            tokens should be measured at two contexts: without that the cost of context is taken as 0. They should reach
-            the most requests times K + 1: behind the last point, time is taken to grow in proportion to the tokens.
+        target: (batched tokens, context tokens of the whole batch, seconds) of steps without drafting; where requests
+            verified drafts, (.., requests) behind them. Some batched tokens should be measured at two contexts: without
+            that the cost of context is taken as 0. They should reach the most requests times K + 1: behind the last
+            point, time is taken to grow in proportion to the tokens.
         draft: (requests, draft length, seconds) of the drafter alone; length 0 is what it costs when nothing is asked,
             and a length that was not measured takes the nearest shorter or longer one's. Empty for drafters that cost
             about nothing.
     """
 
-    target: Sequence[tuple[int, int, float]]
+    target: Sequence[tuple[int, int, float] | tuple[int, int, float, int]]
     draft: Sequence[tuple[int, int, float]] = ()
 
 
@@ -78,23 +79,6 @@ class Curve:
     def __call__(self, x: Floats | float) -> Floats:
         """Values at `x`, of its shape."""
         return np.interp(x, self._x, self._y) + self._slope * np.maximum(0.0, x - self._x[-1])
-
-
-def context_slope(target: Sequence[tuple[int, int, float]]) -> float:
-    """Seconds of a context token, from points that differ in nothing but their context; never negative.
-
-    Contexts of different batches are not compared: where both grow together, nobody knows which of them took the time.
-    """
-    groups = defaultdict(list)
-    for tokens, context, seconds in target:
-        groups[tokens].append((context, seconds))
-    product = square = 0.0
-    for group in groups.values():
-        contexts, seconds = np.array(group, dtype=float).T
-        away = contexts - contexts.mean()
-        product += float(away @ (seconds - seconds.mean()))
-        square += float(away @ away)
-    return max(0.0, product / square) if square else 0.0
 
 
 def _rising(values: Sequence[float]) -> Floats:

@@ -106,7 +106,8 @@ def profile_of(measurements: Sequence[Measurement]) -> Profile | None:
         shortest: dict[tuple[int, int], float] = {}
         for m in steps:
             shortest[m.verified, m.asked] = min(m.seconds, shortest.get((m.verified, m.asked), m.seconds))
-        target += [(batch * (1 + verified), context, s) for (verified, asked), s in shortest.items() if not asked]
+        plain = {verified: s for (verified, asked), s in shortest.items() if not asked}
+        target += [(batch * (1 + verified), context, s, batch) for verified, s in plain.items()]
         if (0, 0) in shortest:
             longer = [(batch, asked, max(0.0, s - shortest[0, 0])) for (_, asked), s in shortest.items() if asked]
             draft += [(batch, 0, 0.0), *longer] if longer else []

@@ -1,6 +1,6 @@
 """The predicted time of an engine step (SmartSpec, arXiv 2406.14066):
 
-    seconds = curve(batched tokens) + c_context * context tokens + draft(requests, draft length)
+    seconds = curve(batched tokens) + context cost + draft(requests, draft length)
 
 The curve and the draft's table come from a profile; five factors on their terms follow the measured steps. Prefill
 tokens are batched tokens: with them a decode token stands higher on the curve. A step with prefill teaches only the
@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparkllm.spec.arrays import Floats
+from sparkllm.spec.context_cost import ContextCost
 from sparkllm.spec.correction import Correction
-from sparkllm.spec.profile import Curve, Profile, context_slope
+from sparkllm.spec.profile import Curve, Profile
 
 __all__ = ["Step", "StepTime"]
 
@@ -52,8 +53,8 @@ class StepTime:
     """
 
     def __init__(self, profile: Profile, correction: Correction | None = None) -> None:
-        self._per_context = context_slope(profile.target)
-        points = ((n, s - self._per_context * context) for n, context, s in profile.target)
+        self._context = ContextCost.of(profile.target)
+        points = ((n, s - self._of_context(n, context, *requests)) for n, context, s, *requests in profile.target)
         self._curve = Curve(points, proportional=True)
         self._profile = profile
         self._drafts: dict[tuple[int, int], Floats] = {}
@@ -71,9 +72,10 @@ class StepTime:
     def verify(self, step: Step, most: int) -> Floats:
         """Predicted time of the target's part of `step` with 0, 1, .. `most` draft tokens, (most + 1,)."""
         parts = np.array(self._parts(step)) * self.factors
-        prefill = float(step.prefill_tokens)
-        tokens = self._curve(prefill + step.batch + np.arange(most + 1)) - self._curve.at(prefill)
-        return parts[_BASE] + parts[_CONTEXT] + parts[_PREFILL] + self.factors[_TOKENS] * tokens
+        prefill, drafts = float(step.prefill_tokens), np.arange(most + 1.0)
+        tokens = self._curve(prefill + step.batch + drafts) - self._curve.at(prefill)
+        context = self._context.seconds(step.context_tokens, drafts, step.batch)
+        return parts[_BASE] + parts[_PREFILL] + self.factors[_TOKENS] * tokens + self.factors[_CONTEXT] * context
 
     def draft(self, batch: int, most: int) -> Floats:
         """Predicted time of the drafter for draft lengths 0, 1, .. `most`, (most + 1,)."""
@@ -87,9 +89,13 @@ class StepTime:
         prefill = float(step.prefill_tokens)
         base, before = self._curve.first, self._curve.at(prefill)
         tokens = self._curve.at(prefill + step.batch + step.draft_tokens) - before
-        context = self._per_context * step.context_tokens
+        context = float(self._context.seconds(step.context_tokens, step.draft_tokens, step.batch))
         draft = float(self._draft(step.batch, step.draft_length)[-1])
         return base, tokens, context, draft, before - base
+
+    def _of_context(self, tokens: int, context: int, requests: int = 0) -> float:
+        requests = requests or tokens
+        return float(self._context.seconds(context, tokens - requests, requests))
 
     def _draft(self, batch: int, most: int) -> Floats:
         if not self._profile.draft or not batch:

@@ -64,7 +64,7 @@ def test_speculation_that_never_pays_costs_at_most_a_hundredth(drafter: Drafter)
 def test_a_profile_wrong_by_half_costs_little(batch: int, acceptance: float, share: float) -> None:
     truth = profile("model")
     least = truth.target[0][2]
-    wrong = Profile([(n, c, least + share * (seconds - least)) for n, c, seconds in truth.target], truth.draft)
+    wrong = Profile([(n, c, least + share * (seconds - least)) for n, c, seconds, *_ in truth.target], truth.draft)
     policy, work = DraftPolicy(8, StepTime(wrong), "model"), Steady(batch, acceptance, 200)
     decode(policy, work, "model")
     steady = decode(policy, work.go_on(400), "model", seed=1)

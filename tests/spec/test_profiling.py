@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparkllm.spec.profile import context_slope
+from sparkllm.spec.context_cost import ContextCost
 from sparkllm.spec.profiling import Measurement, profile_of
 
 
@@ -14,7 +14,7 @@ def test_target_and_draft_are_told_apart() -> None:
     ]
     profile = profile_of(steps)
     assert profile is not None
-    assert profile.target == ((4, 84, 0.010), (36, 84, 0.020))
+    assert profile.target == ((4, 84, 0.010, 4), (36, 84, 0.020, 4))
     assert [(batch, length) for batch, length, _ in profile.draft] == [(4, 0), (4, 8)]
     assert abs(profile.draft[1][2] - 0.003) < 1e-9
 
@@ -22,17 +22,17 @@ def test_target_and_draft_are_told_apart() -> None:
 def test_a_busy_moment_does_not_count() -> None:
     profile = profile_of([Measurement(0, 1, 16, 0, 0, seconds) for seconds in (0.010, 0.500)])
     assert profile is not None
-    assert profile.target == ((1, 16, 0.010),)
+    assert profile.target == ((1, 16, 0.010, 1),)
 
 
 def test_the_cost_of_context_comes_from_rounds_that_differ_in_nothing_else() -> None:
     short = [Measurement(0, 8, 128 + 8 * i, 0, 0, 0.010 + 0.001 * (-1) ** i) for i in range(6)]
     profile = profile_of(short)
     assert profile is not None
-    assert context_slope(profile.target) == 0  # a few tokens more of one round are no evidence
+    assert ContextCost.of(profile.target).once == 0  # a few tokens more of one round are no evidence
     both = profile_of([*short, *(Measurement(1, 8, 4096, 0, 0, 0.013) for _ in range(3))])
     assert both is not None
-    assert 0 < context_slope(both.target) < 2e-6
+    assert 0 < ContextCost.of(both.target).once < 2e-6
 
 
 def test_nothing_measured_is_no_profile() -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparkllm.spec.profile import Curve, Profile, context_slope
+from sparkllm.spec.context_cost import ContextCost
+from sparkllm.spec.profile import Curve, Profile
 from sparkllm.spec.step_time import Step, StepTime
 from tests.spec.two_cores import MEASURED, profile
 
@@ -54,8 +55,23 @@ def test_context_is_told_from_points_of_the_same_batch() -> None:
 
 def test_context_that_always_grows_with_the_batch_is_not_blamed() -> None:
     together = [(n, 1000 * n, 0.02 + 0.001 * n) for n in (1, 4, 16, 64)]
-    assert context_slope(together) == 0.0
+    assert ContextCost.of(together) == ContextCost()
     assert StepTime(Profile(together)).seconds(Step(16, context_tokens=16_000)) == pytest.approx(0.036)
+
+
+@pytest.mark.parametrize(("once", "again"), [(1e-6, 0.0), (1e-6, 8e-7), (0.0, 5e-7)])
+def test_what_context_costs_drafts_is_told_from_what_it_costs_a_step(once: float, again: float) -> None:
+    points = [
+        (8 * (1 + k), 8 * c, 0.01 + 0.0004 * 8 * (1 + k) + 8 * c * (once + again * k), 8)
+        for k in (0, 1, 4, 8)
+        for c in (24, 520)
+    ]
+    cost = ContextCost.of(points)
+    assert cost.once == pytest.approx(once, abs=1e-9)
+    assert cost.again == pytest.approx(again, abs=1e-9)
+    time = StepTime(Profile(points))
+    for tokens, context, seconds, requests in points:
+        assert time.seconds(Step(requests, tokens - requests, context)) == pytest.approx(seconds)
 
 
 def test_the_draft_is_a_table_by_batch_and_length() -> None:
