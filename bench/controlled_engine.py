@@ -38,9 +38,8 @@ from sparkllm.spec.workload import Request
 __all__ = ["ControlledEngine", "Segment"]
 
 _TOKEN = 11  # what every answer is made of
-_PROMPT = list(range(20, 53))  # a block and a token: the next request finds the block in the prefix cache
+_PROMPT = list(range(20, 277))  # blocks and a token: the next request finds the blocks in the prefix cache
 _CARRIED = 2  # steps until the drafts of an earlier choice are used up
-_ANSWER = 1000  # tokens
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class ControlledSampler:
         self.acceptance: Callable[[int], float] = lambda number: 0.0
         self.runner: Any = None
         self.expected, self.lengths = 0.0, Counter[int]()
-        self._seed, self._luck = seed, dict[int, Any]()
+        self._seed, self._turn, self._luck = seed, 0, dict[int, Any]()
         self._original = rejection_sampler.rejection_sample
         rejection_sampler.rejection_sample = self
 
@@ -88,6 +87,10 @@ class ControlledSampler:
             )
         return torch.from_numpy(tokens).to(out.device, out.dtype)
 
+    def turn(self, number: int) -> None:
+        """From here on other random numbers, the same ones for the same turn."""
+        self._turn, self._luck = number, {}
+
     def _accepted(self, number: int, position: int, k: int) -> int:
         """Drafts of a request that are accepted in a row; books what was to be expected."""
         acceptance = self.acceptance(number)
@@ -95,7 +98,7 @@ class ControlledSampler:
             self.expected += float(expected_tokens(acceptance, k)) - 1.0
             self.lengths[k] += 1
         if number not in self._luck:
-            self._luck[number] = np.random.default_rng((self._seed, number + 1)).random(4096)
+            self._luck[number] = np.random.default_rng((self._seed, self._turn, number + 1)).random(4096)
         refused = np.flatnonzero(self._luck[number][position : position + k] >= acceptance)
         return int(refused[0]) if len(refused) else k
 
@@ -149,6 +152,10 @@ class ControlledEngine:
         """From here on, by the number of the request."""
         self.sampler.acceptance = of
 
+    def luck(self, turn: int) -> None:
+        """From here on that turn's: all choices of a turn meet the same."""
+        self.sampler.turn(turn)
+
     # choices of draft lengths
 
     def fixed(self, length: int) -> None:
@@ -186,7 +193,7 @@ class ControlledEngine:
     def start(self, lengths: Sequence[int]) -> None:
         """Begin anew, with a request for so many tokens for each of `lengths`."""
         self.stop()
-        self._last = 0  # the same luck each time
+        self._last = 0  # the same luck each time within a turn
         for length in lengths:
             self._add(f"{self._last}-r", _PROMPT, length)
 
@@ -200,20 +207,18 @@ class ControlledEngine:
     def turn(self, choose: Callable[[], None], batch: int, number: int) -> Segment:
         """So many steps of a choice, of `batch` requests that all decode, and end later.
 
-        The requests go on from turn to turn; when they would become too long, new ones take their place.
+        Each turn has new requests of the same names: with what other turns have added, their context would tell more
+        than the choice.
         """
-        self._decode_together(batch, (_CARRIED + number) * (1 + self.most))
+        self._decode_together(batch, (_CARRIED + number + 2) * (1 + self.most))
         choose()
         for _ in range(_CARRIED):
             self._engine.step()
         return self._steps(number)
 
     def _decode_together(self, batch: int, tokens: int) -> None:
-        longest = max((r.num_output_tokens for r in self.scheduler.running), default=0)
-        if len(self.scheduler.running) == batch and longest + tokens < _ANSWER:
-            return
         self._choose(None, LiveLength(0))
-        self.start([_ANSWER] * batch)
+        self.start([tokens] * batch)
         while any(r.num_output_tokens < 2 for r in self.scheduler.requests.values()):
             self._engine.step()
 

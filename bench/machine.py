@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from typing import Any
+
+from sparkllm.backend.cores import usable_cores
 
 __all__ = ["machine"]
 
@@ -16,7 +17,7 @@ def machine() -> dict[str, Any]:
     """Cores, platform, Python and package versions; packages that are not installed are left out."""
     installed = {distribution.metadata["Name"]: distribution.version for distribution in metadata.distributions()}
     return {
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: installed[name] for name in _PACKAGES if name in installed},

@@ -10,8 +10,7 @@ grid     for each acceptance and batch: expected tokens a second of every fixed 
 jumps    the acceptance of a running batch changes: goodput from 150 steps after it on, by the best fixed length there
 drains   256 requests of very different lengths: the batch falls from 64 to 1; seconds of each choice
 
-The choices take short turns with the same running requests, in a new order each time, so that what else the machine
-does meets all of them.
+The choices take short turns, in a new order each time, so that what else the machine does meets all of them.
 Every ratio is one of the same turn; medians with quartiles. It ends with an error where the policy was given up, and
 with 1 where the grid's lengths do not vary. It needs no Spark. `show_speculation.py` prints a result again.
 """
@@ -110,11 +109,12 @@ def choices(engine: ControlledEngine) -> dict[str, Choice]:
     }
 
 
-def turns(names: list[str], repeats: int, seed: int) -> Iterator[str]:
-    """Each name once in each turn, in a new order."""
+def turns(engine: ControlledEngine, names: list[str], repeats: int, seed: int) -> Iterator[str]:
+    """Each name once in each turn, in a new order; all meet the same luck."""
     order = random.Random(seed)
-    for _ in range(repeats):
+    for turn in range(repeats):
         order.shuffle(names)
+        engine.luck(1 + seed + turn)
         yield from names
 
 
@@ -124,10 +124,11 @@ def grid(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[st
         for acceptance in args.acceptances:
             engine.acceptance(lambda number, a=acceptance: a)
             offered = choices(engine)
-            steady(engine, offered["goodput"], batch, SETTLE)
+            for name in ("goodput", "known"):
+                steady(engine, offered[name], batch, SETTLE)
             steps = steps_of(engine, offered["k = 0"], batch, args.seconds)
             found: dict[str, list[dict[str, Any]]] = {name: [] for name in offered}
-            for name in turns(list(offered), args.repeats, args.seed):
+            for name in turns(engine, list(offered), args.repeats, args.seed):
                 found[name].append(steady(engine, offered[name], batch, steps))
             yield {"batch": batch, "acceptance": acceptance, "steps": steps, "turns": found}
 
@@ -160,7 +161,7 @@ def jumps(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[s
                 engine.acceptance(lambda number, a=after: a)
                 steady(engine, offered["goodput"], batch, BACK - MOST)
                 steps = steps_of(engine, offered["k = 0"], batch, args.seconds)
-                for name in turns(list(offered), 1, args.seed + repeat):
+                for name in turns(engine, list(offered), 1, args.seed + repeat):
                     found.setdefault(name, []).append(steady(engine, offered[name], batch, steps))
             yield {"batch": batch, "before": before, "after": after, "turns": found}
 
@@ -176,7 +177,7 @@ def drains(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[
         del goodput["known"]
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in goodput}
         batches: list[int] = []
-        for name in turns(list(goodput), args.repeats, args.seed):
+        for name in turns(engine, list(goodput), args.repeats, args.seed):
             goodput[name]()
             engine.start(lengths.tolist())
             seconds, batches = engine.drain()

@@ -170,7 +170,7 @@ class Driver:
         chosen = policy.choose(decodes, self._forecast.tokens(self._scheduler, len(requests)))
         for request in requests:
             _trim(request, chosen[request.request_id])
-        self._hold.keep(chosen, steady=self.live.length == policy.next_length)
+        self._hold.keep(chosen, {i: offered for i, _, offered in decodes}, policy.next_length)
         self._ask(policy.next_length)
 
     def _holds(self, requests: Sequence[Any]) -> bool:

@@ -2,7 +2,7 @@
 
 A choice takes half a millisecond; a step of a small model, or of a large one on a fast GPU, takes ten. What a choice is
 made of, acceptance and step times, changes slowly, so the same requests keep their lengths for some steps: as many as
-bring the choice's time down to a hundredth of theirs; few after a choice unlike the one before, twice as many after
+bring the choice's time down to a two-hundredth of theirs; few after a choice unlike the one before, twice as many after
 each one like it.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 
 __all__ = ["Hold"]
 
-_COST = 0.01
-_MOST_STEPS = 8  # that one choice is good for, its own included
+_COST = 0.005
+_MOST_STEPS = 16  # that one choice is good for, its own included
 _ALIKE = 0.25  # relative difference of their draft tokens
 
 
@@ -33,10 +33,17 @@ class Hold:
         self._left -= 1
         return self._lengths
 
-    def keep(self, lengths: Mapping[str, int], steady: bool) -> None:
-        """These were chosen; `steady` where the drafter is asked for as much as it was for this step's drafts."""
+    def keep(self, chosen: Mapping[str, int], there: Mapping[str, int], asked: int) -> None:
+        """These lengths were chosen.
+
+        Args:
+            chosen: draft tokens to verify, by request.
+            there: draft tokens that it had to choose from.
+            asked: what the drafter is asked for from now on: a request that verifies all it has will verify so many.
+        """
+        lengths = {i: asked if k >= there[i] else min(k, asked) for i, k in chosen.items()}
         drafts, before = sum(lengths.values()), sum(self._lengths.values())
-        alike = steady and len(lengths) == len(self._lengths) and abs(drafts - before) <= _ALIKE * max(drafts, before)
+        alike = len(lengths) == len(self._lengths) and abs(drafts - before) <= _ALIKE * max(drafts, before)
         self._most = min(_MOST_STEPS, 2 * self._most) if alike else 1
         self._lengths, self._left = lengths, 0
 

@@ -1,10 +1,11 @@
 """The predicted time of an engine step (SmartSpec, arXiv 2406.14066):
 
-    seconds = curve(batched tokens) + context cost + draft(requests, draft length)
+    seconds = (curve(batched tokens) + context cost) * residual(batched tokens) + draft(requests, draft length)
 
-The curve and the draft's table come from a profile; five factors on their terms follow the measured steps. Prefill
-tokens are batched tokens: with them a decode token stands higher on the curve. A step with prefill teaches only the
-prefill's factor, as attention inside a prompt and its chunks follow other laws than decodes.
+The curve and the draft's table come from a profile; five factors on their terms follow the measured steps, and
+residuals what no sum of terms can say. Prefill tokens are batched tokens: with them a decode token stands higher on the
+curve. A step with prefill teaches only the prefill's factor, as attention inside a prompt and its chunks follow other
+laws than decodes; it has no residual.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sparkllm.spec.arrays import Floats
 from sparkllm.spec.context_cost import ContextCost
 from sparkllm.spec.correction import Correction
 from sparkllm.spec.profile import Curve, Profile
+from sparkllm.spec.residuals import Residuals
 
 __all__ = ["Step", "StepTime"]
 
@@ -58,7 +60,7 @@ class StepTime:
         self._curve = Curve(points, proportional=True)
         self._profile = profile
         self._drafts: dict[tuple[int, int], Floats] = {}
-        self._correction = correction or Correction(5)
+        self._correction, self._residuals = correction or Correction(5), Residuals()
 
     @property
     def factors(self) -> Floats:
@@ -67,15 +69,17 @@ class StepTime:
 
     def seconds(self, step: Step) -> float:
         """Predicted time of a step."""
-        return sum(part * factor for part, factor in zip(self._parts(step), self.factors.tolist(), strict=True))
+        target, draft = self._corrected(step)
+        return target * (1.0 if step.prefill_tokens else self._residuals.at(step.batch + step.draft_tokens)) + draft
 
     def verify(self, step: Step, most: int) -> Floats:
         """Predicted time of the target's part of `step` with 0, 1, .. `most` draft tokens, (most + 1,)."""
         parts = np.array(self._parts(step)) * self.factors
-        prefill, drafts = float(step.prefill_tokens), np.arange(most + 1.0)
+        prefill, drafts = float(step.prefill_tokens), np.arange(most + 1)
         tokens = self._curve(prefill + step.batch + drafts) - self._curve.at(prefill)
         context = self._context.seconds(step.context_tokens, drafts, step.batch)
-        return parts[_BASE] + parts[_PREFILL] + self.factors[_TOKENS] * tokens + self.factors[_CONTEXT] * context
+        target = parts[_BASE] + parts[_PREFILL] + self.factors[_TOKENS] * tokens + self.factors[_CONTEXT] * context
+        return target if step.prefill_tokens else target * self._residuals.of(step.batch + drafts)
 
     def draft(self, batch: int, most: int) -> Floats:
         """Predicted time of the drafter for draft lengths 0, 1, .. `most`, (most + 1,)."""
@@ -84,6 +88,13 @@ class StepTime:
     def observe(self, step: Step, seconds: float) -> None:
         """A measured step."""
         self._correction.observe(np.array(self._parts(step)), seconds, only=_PREFILL if step.prefill_tokens else None)
+        if not step.prefill_tokens:
+            target, draft = self._corrected(step)
+            self._residuals.observe(step.batch + step.draft_tokens, target, seconds - draft)
+
+    def _corrected(self, step: Step) -> tuple[float, float]:
+        parts = [part * factor for part, factor in zip(self._parts(step), self.factors.tolist(), strict=True)]
+        return sum(parts) - parts[_DRAFT], parts[_DRAFT]
 
     def _parts(self, step: Step) -> tuple[float, float, float, float, float]:
         prefill = float(step.prefill_tokens)

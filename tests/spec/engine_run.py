@@ -2,7 +2,8 @@
 
 python -m tests.spec.engine_run FOLDER DRAFTER [DTYPE]
 
-DRAFTER is off, ngram, broken (n-grams under a policy that raises), or draft:<model>, where <model> may be demo.
+DRAFTER is off, ngram, suffix, broken (n-grams under a policy that raises), draft:<model>, where <model> may be demo, or
+eagle:<head>.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from bench.make_random_model import Shape, make_random_model
 from sparkllm.backend.speculation import read_sums
 from sparkllm.spec.trace import read_trace
 from tests.spec import engine_run
+from tests.spec.random_eagle import random_eagle
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 
@@ -89,6 +90,18 @@ def test_answers_with_a_poor_draft_model_are_the_same(runs: Runs, tmp_path: Path
     make_random_model(tmp_path / "draft", Shape.of(hidden=64, layers=1))
     sums = same(runs, f"draft:{tmp_path / 'draft'}")
     assert sums["rejected"] > 100
+
+
+@pytest.mark.long
+def test_answers_with_an_eagle_head_are_the_same(runs: Runs, tmp_path: Path) -> None:
+    random_eagle(tmp_path / "head")
+    assert same(runs, f"eagle:{tmp_path / 'head'}")["rejected"] > 50
+
+
+@pytest.mark.long
+@pytest.mark.skipif(importlib.util.find_spec("arctic_inference") is None, reason="arctic-inference is not installed")
+def test_answers_with_suffixes_are_the_same(runs: Runs) -> None:
+    assert same(runs, "suffix")["accepted"] > 100
 
 
 def test_the_job_is_diverse() -> None:

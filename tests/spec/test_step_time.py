@@ -168,3 +168,16 @@ def test_a_time_that_is_none_is_ignored(seconds: float) -> None:
 def test_an_empty_profile_is_refused() -> None:
     with pytest.raises(ValueError, match="profile the engine first"):
         StepTime(Profile([]))
+
+
+def test_a_number_of_tokens_that_takes_longer_than_its_neighbours_is_known_by_itself() -> None:
+    time, truth, rng = StepTime(Profile(FLAT)), StepTime(Profile(FLAT)), np.random.default_rng(0)
+    for i in range(300):
+        step = Step(1, i % 4)
+        time.observe(step, measured(truth, step, rng) * (1.25 if step.draft_tokens == 1 else 1.0))
+    slow, others = time.seconds(Step(1, 1)), [time.seconds(Step(1, k)) for k in (0, 2, 3)]
+    assert slow / np.mean(others) == pytest.approx(1.25, abs=0.08)
+    assert time.verify(Step(1), 3) == pytest.approx([time.seconds(Step(1, k)) for k in range(4)])
+    assert time.seconds(Step(1, 200)) / np.mean(others) == pytest.approx(
+        truth.seconds(Step(1, 200)) / truth.seconds(Step(1)), rel=0.1
+    )
