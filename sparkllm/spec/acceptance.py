@@ -10,6 +10,8 @@ and not accepted / drafted, which is too low by the tokens that were never looke
 
 Three levels, each the prior of the next: an optimistic constant, the fleet, the request. Evidence fades with every
 step, so a jump is followed; where none arrives, a request goes back to the fleet's mean and the fleet to the constant.
+How much the fleet weighs against a request's own trials is read off the fleet: requests that differ no more than luck
+alone would make them are taken to be alike (empirical Bayes, the beta-binomial by its moments).
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class Acceptance:
     Args:
         prior: acceptance and match rate before any evidence; optimistic, so that drafting is tried.
         prior_trials: trials that the constant prior is worth to the fleet.
-        fleet_trials: trials that the fleet's mean is worth to a request.
+        fleet_trials: least and most trials that the fleet's mean is worth to a request.
         fleet_fade, request_fade: share of the evidence kept from one step to the next.
         most_trials: no more of the fleet's evidence is kept; a large batch fills it in a step or two.
     """
@@ -55,7 +57,7 @@ class Acceptance:
         self,
         prior: float = 0.8,
         prior_trials: float = 2.0,
-        fleet_trials: float = 8.0,
+        fleet_trials: tuple[float, float] = (8.0, 100.0),
         fleet_fade: float = 0.96,
         request_fade: float = 0.97,
         most_trials: float = 500.0,
@@ -82,9 +84,9 @@ class Acceptance:
         for request_id in [i for i in ids if i not in self._row]:
             self._add_row(request_id)
         good, bad, matches, asked = self._counts[self._rows(ids)].T
-        return Estimates(
-            self._shrunk(good, good + bad, self.mean), self._shrunk(matches, asked, self.match_rate), good + bad
-        )
+        trials, least = good + bad, self._fleet_trials[0]
+        acceptance = _shrunk(good, trials, self.mean, self._alike(good, trials))
+        return Estimates(acceptance, _shrunk(matches, asked, self.match_rate, least), trials)
 
     def observe(self, steps: Sequence[Sequence[tuple[str, int, int]]]) -> None:
         """Verified steps: (request id, draft tokens verified, accepted) of each request; 0 verified only fades.
@@ -124,8 +126,19 @@ class Acceptance:
     def _of_fleet(self, good: int, trials: float) -> float:
         return float((self._fleet[good] + self._prior * self._prior_trials) / (trials + self._prior_trials))
 
-    def _shrunk(self, good: Floats, trials: Floats, mean: float) -> Floats:
-        return (good + mean * self._fleet_trials) / (trials + self._fleet_trials)
+    def _alike(self, good: Floats, trials: Floats) -> float:
+        """Trials that the fleet's mean is worth to each of these requests."""
+        least, most = self._fleet_trials
+        whole = float(trials.sum())
+        spare = whole - float(trials @ trials) / whole if whole else 0.0
+        if spare < 1.0:
+            return least  # one request at most has been tried
+        mean = float(good.sum()) / whole
+        chance = mean * (1.0 - mean)
+        away = good - mean * trials
+        luck = (np.count_nonzero(trials) - 1) * chance
+        between = (float((away * away / np.maximum(trials, 1e-9)).sum()) - luck) / spare
+        return most if between <= 0 else min(most, max(least, chance / between - 1.0))
 
     def _add_row(self, request_id: str) -> None:
         row = self._free.pop() if self._free else len(self._row)
@@ -135,3 +148,7 @@ class Acceptance:
 
     def _rows(self, ids: Sequence[str]) -> Ints:
         return np.array([self._row[i] for i in ids], dtype=np.int64)
+
+
+def _shrunk(good: Floats, trials: Floats, mean: float, prior: float) -> Floats:
+    return (good + mean * prior) / (trials + prior)

@@ -1,8 +1,8 @@
 """When the choice of draft lengths is left out, because it would take longer than it could gain.
 
 A choice takes half a millisecond to two. Where steps take tens of them that is nothing; where a small model's steps
-take a few, and drafts do not pay, it would be the one cost of speculation. So its time is booked: a hundredth of each
-step and what accepted drafts saved stand against it, and where too little stands there, it rests until the hundredths
+take a few, and drafts do not pay, it would be the one cost of speculation. So its time is booked: half a hundredth of
+each step and what accepted drafts saved stand against it, and where too little stands there, it rests until the steps
 have made up for it. While there is nothing to choose from, one step in sixteen is looked at, for the step times alone.
 """
 
@@ -12,7 +12,7 @@ import math
 
 __all__ = ["Rest"]
 
-_COST = 0.01
+_COST = 0.005
 _MOST_STEPS = 100  # of one rest
 _SAVED = 10  # choices that gained nothing, from which on there is rest
 _QUIET_STEPS = 16

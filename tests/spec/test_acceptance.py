@@ -152,3 +152,21 @@ def test_steps_observed_together_fade_together_what_was_before() -> None:
         other.observe([single])
     assert one.estimates(["r"]).acceptance == pytest.approx(other.estimates(["r"]).acceptance, abs=0.01)
     assert one.mean == pytest.approx(other.mean, abs=0.01)
+
+
+def test_requests_that_differ_by_luck_alone_are_taken_to_be_alike() -> None:
+    known = Acceptance()
+    for number in range(60):
+        verify(known, ids(16), 0.7, 3, 1, seed=number)
+    assert np.ptp(known.estimates(ids(16)).acceptance) < 0.12
+    assert known.estimates(ids(16)).acceptance == pytest.approx(np.full(16, known.mean), abs=0.08)
+
+
+def test_requests_that_truly_differ_keep_their_own() -> None:
+    known = Acceptance()
+    for number in range(60):
+        verify(known, ["good"], 0.95, 3, 1, seed=number)
+        verify(known, ["poor", "bad"], 0.2, 3, 1, seed=number)
+    good, poor, _ = known.estimates(["good", "poor", "bad"]).acceptance
+    assert good > 0.85
+    assert poor < 0.35
