@@ -47,7 +47,7 @@ class VLLMEngine:
         config = vllm_config(spec, self._summary)
         self._speculates = config.scheduler_config.scheduler_cls in SCHEDULERS.values()
         if _in_one_process(spec):
-            # vLLM's CPU platform has just said spawn, for workers bound to cores; here are none. A forked engine process
+            # vLLM's CPU platform has just said spawn, for workers bound to cores; here are none. A forked process
             # has vLLM imported already: half the time to start.
             os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
         self._llm = AsyncLLM.from_vllm_config(config, disable_log_stats=arguments.disable_log_stats)
