@@ -18,7 +18,8 @@ scheduling); `drafted` are those that were verified, without invalid ones. All t
     planner     one step: plan, probes, next k   profile      curves through what was measured at engine start
     goodput     the exact plan of a step         step_time    predicted time of a step, corrected by
     allowance   what speculation may lose        correction   factors of its terms, learnt from measured steps, and by
-    hold        how long a choice stands         residuals    factors by number of tokens
+    hold        how long a choice stands         residuals    factors by number of tokens, from
+    rest        when there is none               alike_steps  the median of steps of one shape
 
 For study: `trace` writes a line for each step, `workload` and `recorded` are jobs to decode, `choosers` what to compare
 with, and `python -m sparkllm.spec.replay TRACE` prints what every fixed draft length would have taken.

@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 
-from sparkllm.spec.arrays import Floats
+from sparkllm.spec.arrays import Floats, Ints
 
 __all__ = ["ContextCost"]
 
@@ -50,7 +50,7 @@ class ContextCost:
         away = np.concatenate([(group - group.mean(axis=0)) / group[:, 2].mean() for group in rows])
         return cls(*_not_negative(away[:, :2], away[:, 2]))
 
-    def seconds(self, context: float, drafts: Floats | float, batch: int) -> Floats | float:
+    def seconds(self, context: float, drafts: Floats | Ints | float, batch: int) -> Floats | float:
         """Of `context` tokens over a batch of requests which verify so many draft tokens."""
         return context * (self.once + self.again * drafts / max(1, batch))
 

@@ -153,7 +153,7 @@ class Driver:
                 self._profiling.observe(ended.profiled, *sizes, seconds)
         elif self.policy is not None:
             outcome = list(verified(ended.output, model_output, ended.decodes))
-            self.policy.observe(outcome, seconds, step, timed=not ended.held)
+            self.policy.observe(outcome, seconds, step)
             self._log.step(self.policy, step, outcome, seconds)
             if self._matching or step.draft_tokens or not step.draft_length:
                 gained = seconds * sum(accepted for _, _, accepted in outcome) / max(1, step.batch)

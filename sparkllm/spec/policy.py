@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from sparkllm.spec.acceptance import Acceptance
+from sparkllm.spec.alike_steps import AlikeSteps
 from sparkllm.spec.allowance import Allowance
 from sparkllm.spec.arrays import Ints
 from sparkllm.spec.planner import DraftsAtHand, Planner
@@ -66,6 +67,8 @@ class DraftPolicy:
         self._planner = Planner(most, step_time, self.allowance)
         self.step = PlannedStep(0)
         self.totals = Totals()
+        # What is seen is learnt from before the next choice, of all steps since the last one at once.
+        self._alike = AlikeSteps(step_time)
         self._observed: list[Sequence[tuple[str, int, int]]] = []
 
     def choose(self, decodes: Sequence[Decode], prefill_tokens: int = 0) -> dict[str, int]:
@@ -73,7 +76,7 @@ class DraftPolicy:
         if not decodes:
             self.step = self.predicted(Step(0, prefill_tokens=prefill_tokens))
             return {}
-        self._learn_acceptance()
+        self._learn()
         ids = [request_id for request_id, _, _ in decodes]
         offered = np.array([offers for _, _, offers in decodes], dtype=np.int64)
         caps = np.minimum(np.where(offered < 0, self.next_length, offered), self.most)
@@ -101,7 +104,6 @@ class DraftPolicy:
         verified: Sequence[tuple[str, int, int]],
         seconds: float,
         step: PlannedStep | None = None,
-        timed: bool = True,
     ) -> None:
         """A step has ended.
 
@@ -109,7 +111,6 @@ class DraftPolicy:
             verified: (request id, draft tokens verified, draft tokens accepted) of each request that decoded.
             seconds: how long it took.
             step: the `step` that `choose` left behind; the latest one where only one is under way.
-            timed: whether its time is learnt from; not where the same choice stands for some steps, one is enough.
         """
         step = step or self.step
         if verified:
@@ -118,9 +119,7 @@ class DraftPolicy:
             self._observed.append(verified)
         if blind := [(i, drafted > 0) for i, drafted, _ in verified if i in step.blind]:
             self.acceptance.offer([i for i, _ in blind], np.array([matched for _, matched in blind]))
-        if timed:
-            self._learn_acceptance()
-            self.step_time.observe(step, seconds)
+        self._alike.add(step, seconds, step.predicted)
         self.totals.add(verified, seconds, step.predicted)
 
     def forget(self, request_id: str) -> None:
@@ -132,7 +131,8 @@ class DraftPolicy:
         now = {"estimated_acceptance": self.acceptance.mean, "allowance_seconds": self.allowance.balance or 0.0}
         return self.totals.summary() | now | ({"match_rate": self.acceptance.match_rate} if self.matching else {})
 
-    def _learn_acceptance(self) -> None:
+    def _learn(self) -> None:
+        self._alike.learn()
         self.acceptance.observe(self._observed)
         self._observed = []
 

@@ -41,16 +41,16 @@ class Residuals:
         """The factor of one number of tokens."""
         return float(self._factors[self._place(tokens)])
 
-    def observe(self, tokens: int, predicted: float, seconds: float) -> None:
-        """A step of so many tokens took `seconds`, and without its factor it was predicted to take `predicted`."""
+    def observe(self, tokens: int, predicted: float, seconds: float, steps: int = 1) -> None:
+        """Steps of so many tokens took `seconds`, and without their factor were predicted to take `predicted`."""
         if not predicted > 0 or not seconds > 0:
             return
         place, error = self._place(tokens), math.log(seconds / predicted)
         if abs(error) > _OUTLIER:
             return
-        weight = min(1.0, _USUAL / max(abs(error), 1e-9))
-        self._sums[place] = _FADE * self._sums[place] + weight * error
-        self._weights[place] = _FADE * self._weights[place] + weight
+        weight = min(1.0, _USUAL / max(abs(error), 1e-9)) * steps
+        self._sums[place] = _FADE**steps * self._sums[place] + weight * error
+        self._weights[place] = _FADE**steps * self._weights[place] + weight
         mean = self._sums[place] / (self._weights[place] + _PRIOR)
         doubt = _NOISE / math.sqrt(self._weights[place])
         self._factors[place] = math.exp(math.copysign(max(0.0, abs(mean) - doubt), mean))

@@ -85,12 +85,12 @@ class StepTime:
         """Predicted time of the drafter for draft lengths 0, 1, .. `most`, (most + 1,)."""
         return self.factors[_DRAFT] * self._draft(batch, most)
 
-    def observe(self, step: Step, seconds: float) -> None:
-        """A measured step."""
+    def observe(self, step: Step, seconds: float, steps: int = 1) -> None:
+        """A measured step, or the median of so many alike."""
         self._correction.observe(np.array(self._parts(step)), seconds, only=_PREFILL if step.prefill_tokens else None)
         if not step.prefill_tokens:
             target, draft = self._corrected(step)
-            self._residuals.observe(step.batch + step.draft_tokens, target, seconds - draft)
+            self._residuals.observe(step.batch + step.draft_tokens, target, seconds - draft, steps)
 
     def _corrected(self, step: Step) -> tuple[float, float]:
         parts = [part * factor for part, factor in zip(self._parts(step), self.factors.tolist(), strict=True)]

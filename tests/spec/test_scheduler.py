@@ -39,7 +39,7 @@ def scheduler_class(asynchronous: bool) -> Any:
 @pytest.fixture
 def true_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps take what the profile says: those of a made-up worker take no time, and teach nothing."""
-    monkeypatch.setattr(StepTime, "observe", lambda self, step, seconds: None)
+    monkeypatch.setattr(StepTime, "observe", lambda self, step, seconds, steps=1: None)
     monkeypatch.setattr(Rest, "chose", lambda self, spent, seconds, gained: None)
 
 
