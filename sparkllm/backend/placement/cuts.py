@@ -8,8 +8,9 @@ from sparkllm.backend.placement.master import Master
 
 __all__ = ["Cuts"]
 
-_TRIED = 50  # prices, at random, of each of these distances from the first ones
-_DISTANCES = (0.01, 0.03, 0.1, 0.3)
+_TRIED = 400  # prices, at random, of each of these distances from the first ones
+_DISTANCES = np.array([0.03, 0.1, 0.3])
+_FEW = 30  # of them, that half-spaces are made of: to go through points takes as long as there are half-spaces
 _STEPS = np.array([0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8])  # by which one price is changed
 _SLACK = 1e-6  # of a replica, by which a placement may exceed the work of its replicas
 
@@ -32,6 +33,7 @@ class Cuts:
         self._prices = {paid: np.empty((0, len(self._price))) for paid in (False, True)}
         self._worth = {paid: np.empty(0) for paid in (False, True)}
         whole = np.concatenate([p.reshape(-1, len(self._price)) for p in (self._up, self._down, self._near())])
+        self._first = len(whole) - _TRIED * len(_DISTANCES) + _FEW
         self.learn(whole, paid=False)
         if master.released:
             self.learn(self._besides(whole), paid=True)
@@ -57,11 +59,13 @@ class Cuts:
 
     def half_spaces(self, usd: float) -> tuple[np.ndarray, np.ndarray]:
         """`normals @ replicas >= least` of all that can do the work for `usd` at most, [k, g] and [k]."""
-        master = self._master
+        master, first = self._master, slice(self._first)
         # Each bucket needs a replica that it fits on.
         fits = np.unique(np.isfinite(master.loads), axis=0).astype(float)
-        normals = [fits, -master.gpus, -master.each[None], self._prices[False], self._prices[True] - master.each]
-        least = [np.ones(len(fits)), -master.available, np.array([-usd]), self._worth[False], self._worth[True] - usd]
+        normals = [fits, -master.gpus, -master.each[None]]
+        normals += [self._prices[False][first], self._prices[True][first] - master.each]
+        least = [np.ones(len(fits)), -master.available, np.array([-usd])]
+        least += [self._worth[False][first], self._worth[True][first] - usd]
         return np.concatenate(normals), np.concatenate(least)
 
     def bound(self, replicas: np.ndarray, newest: int = 0) -> np.ndarray:
@@ -79,9 +83,8 @@ class Cuts:
         return np.maximum(prices - (self._master.price - self._master.each), 0.0)
 
     def _near(self) -> np.ndarray:
-        size = (len(_DISTANCES), _TRIED, len(self._price))
-        moved = np.random.default_rng(0).standard_normal(size) * np.array(_DISTANCES)[:, None, None]
-        return self._price * np.exp(moved)
+        moved = np.random.default_rng(0).standard_normal((_TRIED, len(_DISTANCES), len(self._price)))
+        return self._price * np.exp(moved * _DISTANCES[:, None])
 
     def _stepped(self, prices: np.ndarray, paid: bool) -> np.ndarray:
         """[s, g] of whole prices [s, g, g]."""
