@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparkllm.backend.placement.cuts import Cuts
-from sparkllm.backend.placement.lattice import lattice
+from sparkllm.backend.placement.lattice import UndecidedError, lattice
 from sparkllm.backend.placement.master import Master
 from sparkllm.backend.placement.subproblem import Tried, scarcity, tried
 
@@ -15,6 +15,7 @@ _GAP = 1e-6  # relative, at which a placement counts as the cheapest
 _FIRST = 1e-3  # by which the first ceiling exceeds the least cost; and no more than
 _PART = 0.05  # of the cheapest replica
 _GROWTH = 2.0  # of that from one ceiling to the next
+_CEILINGS = 60
 
 
 def benders(master: Master) -> Tried | None:
@@ -33,12 +34,13 @@ def benders(master: Master) -> Tried | None:
     cuts, best = Cuts(master, rent), None
     step = min(_FIRST * cuts.least, _PART * master.price.min())
     ceiling = cuts.least + step
-    while True:
+    for _ in range(_CEILINGS):
         best = _under(master, cuts, ceiling, best)
         if ceiling >= (master.dearest if best is None else best.usd):
             return best
         step *= _GROWTH
         ceiling = min(cuts.least + step, np.inf if best is None else best.usd)
+    raise UndecidedError
 
 
 def _under(master: Master, cuts: Cuts, ceiling: float, best: Tried | None) -> Tried | None:

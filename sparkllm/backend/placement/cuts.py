@@ -41,7 +41,8 @@ class Cuts:
     @property
     def least(self) -> float:
         """No placement costs less."""
-        return float(self._master.worth(self._besides(self._price[None]), paid=True)[0]) - self._rent
+        prices = self._besides(np.array([self._price, self._master.price]))
+        return float((self._master.worth(prices, paid=True) - np.array([self._rent, 0.0])).max())
 
     def learn(self, prices: np.ndarray, paid: bool) -> None:
         """Of prices [k, g], on top of what is paid for the work or with nothing paid for it."""

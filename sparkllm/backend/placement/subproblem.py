@@ -15,6 +15,7 @@ from sparkllm.backend.placement.pairs import Pairs
 __all__ = ["Tried", "scarcity", "tried"]
 
 _SLACK = 1e-6  # of a replica, by which a split may exceed the work of its replicas
+_SOLVED, _INFEASIBLE = 0, 2  # scipy's numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +42,10 @@ def tried(master: Master, replicas: np.ndarray) -> Tried:
     if master.released:
         scale = 1 / master.worth(master.price[None])[0]
         found = _solved(pairs, replicas, scale * master.paid[pairs.bucket, pairs.kind])
-        if found.status == 0:
+        if found.status == _SOLVED:
             prices = _prices(master, pairs, -found.ineqlin.marginals / scale, master.paid)
             return Tried(replicas, pairs.shares(found.x, master.loads.shape), each + found.fun / scale, prices)
     over = _solved(pairs, replicas, np.zeros(len(pairs.kind)), master.price / master.price.max())
-    if over.status != 0:
-        raise UndecidedError
     shares, extra = np.split(over.x, [len(pairs.kind)])
     enough = not master.released and extra.max() <= _SLACK
     prices = _prices(master, pairs, -over.ineqlin.marginals, np.zeros_like(master.paid))
@@ -61,14 +60,8 @@ def scarcity(master: Master) -> np.ndarray | None:
         return np.zeros(len(master.available))
     pairs, scale = _pairs(master, master.most > 0), master.price.max()
     gpus = sparse.csr_array(master.gpus) @ pairs.matrix(len(master.price))
-    found = linprog(
-        pairs.work * master.price[pairs.kind] / scale,
-        A_ub=gpus,
-        b_ub=master.available + _SLACK,
-        A_eq=pairs.sums(0),
-        b_eq=np.ones(len(master.loads)),
-    )
-    return None if found.status != 0 else np.maximum(-scale * found.ineqlin.marginals, 0.0)
+    found = _linprog(pairs.work * master.price[pairs.kind] / scale, gpus, master.available + _SLACK, pairs.sums(0))
+    return None if found.status == _INFEASIBLE else np.maximum(-scale * found.ineqlin.marginals, 0.0)
 
 
 def _pairs(master: Master, kinds: np.ndarray) -> Pairs:
@@ -83,8 +76,14 @@ def _solved(pairs: Pairs, replicas: np.ndarray, usd: np.ndarray, over: np.ndarra
     if over is not None:
         loads, limits = sparse.hstack([loads, -sparse.eye_array(kinds)], "csc"), replicas
         usd = np.append(usd, over)
-    sums = pairs.sums(loads.shape[1] - len(pairs.kind))
-    return linprog(usd, A_ub=loads, b_ub=limits, A_eq=sums, b_eq=np.ones(sums.shape[0]))
+    return _linprog(usd, loads, limits, pairs.sums(loads.shape[1] - len(pairs.kind)))
+
+
+def _linprog(usd: np.ndarray, loads: sparse.csc_array, limits: np.ndarray, sums: sparse.csc_array) -> OptimizeResult:
+    found = linprog(usd, A_ub=loads, b_ub=limits, A_eq=sums, b_eq=np.ones(sums.shape[0]))
+    if found.status not in (_SOLVED, _INFEASIBLE):
+        raise UndecidedError
+    return found
 
 
 def _prices(master: Master, pairs: Pairs, prices: np.ndarray, paid: np.ndarray) -> np.ndarray:
