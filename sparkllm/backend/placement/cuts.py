@@ -8,7 +8,7 @@ from sparkllm.backend.placement.master import Master
 
 __all__ = ["Cuts"]
 
-_TRIED = 400  # prices, at random, of each of these distances from the first ones
+_TRIED = 200  # prices, at random, of each of these distances from the first ones
 _DISTANCES = np.array([0.03, 0.1, 0.3])
 _FEW = 30  # of them, that half-spaces are made of: to go through points takes as long as there are half-spaces
 _STEPS = np.array([0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.5, 0.8])  # by which one price is changed
