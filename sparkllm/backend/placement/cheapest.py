@@ -1,24 +1,21 @@
-"""The integer program: which replicas, and with them which rows where. Solved by HiGHS through scipy."""
+"""Which replicas, and with them which rows where, at least cost."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, milp
 
+from sparkllm.backend.placement.benders import benders
 from sparkllm.backend.placement.earliest import earliest
-from sparkllm.backend.placement.pairs import Pairs
-from sparkllm.backend.placement.problem import DUST, HELD, RELEASED, Problem, Split
-from sparkllm.backend.placement.rounded_cuts import rounded_cuts
+from sparkllm.backend.placement.integer_program import integer_program
+from sparkllm.backend.placement.lattice import UndecidedError
+from sparkllm.backend.placement.master import Master
+from sparkllm.backend.placement.problem import HELD, RELEASED, Problem, Split
 
 __all__ = ["cheapest"]
 
-_GAP = 1e-6  # relative, at which a placement counts as the cheapest
-_SECONDS = 30.0  # the longest search; what was found until then is taken
-_FEW = 4  # replicas; with more, rows of their own for z_bg <= y_g cost more time than they save
-_SLACK = 1e-6  # of a replica, by which the solver may exceed the work of its replicas
+_SLACK = 1e-6  # of a replica, by which the solvers may exceed the work of its replicas
 
 
 def cheapest(problem: Problem, deadline: float, billing: str = RELEASED) -> Split | None:
@@ -31,59 +28,23 @@ def cheapest(problem: Problem, deadline: float, billing: str = RELEASED) -> Spli
     The shares z are continuous: with whole slices of buckets (Mélange, arXiv 2404.14527, section 5) the same program
     has more integers and never a better answer.
     """
-    most = problem.most(deadline)
-    pairs = Pairs.of(problem, most > 0)
-    if pairs is None:
+    try:
+        found = _counted(problem, deadline, billing)
+    except UndecidedError:
+        found = integer_program(problem, deadline, billing)
+    return None if found is None else _tightened(problem, Split.of(problem, *found), deadline, billing)
+
+
+def _counted(problem: Problem, deadline: float, billing: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """With the kinds that are of use, by counting through their numbers."""
+    kinds = np.flatnonzero(problem.most(deadline) > 0)
+    part = problem.only(kinds)
+    found = None if len(part.homeless) else benders(Master.of(part, deadline, billing))
+    if found is None:
         return None
-    kinds, shares = len(most), len(pairs.bucket)
-    constraints = [LinearConstraint(pairs.sums(kinds), 1, 1), _capacity(problem, pairs, deadline)]
-    # Of so little work the solver's tolerance might find room for some on no replica at all.
-    few = np.where(problem.fits, problem.work, np.inf).min(axis=1).sum() < _FEW * deadline
-    opened = np.flatnonzero(pairs.work < (np.inf if few else 20 * DUST * deadline))
-    if len(opened):
-        constraints.append(_opened(pairs, kinds, opened))
-    if np.isfinite(problem.available).any():
-        constraints.append(_available(problem, shares))
-    if billing == HELD:  # released, most of the cost is in the shares, of which the cuts know nothing
-        constraints.append(_rounded(problem, pairs, most > 0, deadline))
-    each = problem.usd * (deadline if billing == HELD else problem.start)
-    found = milp(
-        np.concatenate([pairs.work * problem.usd[pairs.kind] * (billing == RELEASED), each]),
-        integrality=np.repeat([0, 1], [shares, kinds]),
-        bounds=Bounds(0, np.concatenate([np.ones(shares), most])),
-        constraints=constraints,
-        options={"mip_rel_gap": _GAP, "time_limit": _SECONDS},
-    )
-    if found.x is None:
-        return None
-    replicas = np.round(found.x[shares:]).astype(np.int64)
-    split = pairs.shares(np.where(replicas[pairs.kind] > 0, found.x[:shares], 0.0), problem.work.shape)
-    return _tightened(problem, Split.of(problem, replicas, split), deadline, billing)
-
-
-def _capacity(problem: Problem, pairs: Pairs, deadline: float) -> LinearConstraint:
-    """In replicas, so that the solver's tolerance means the same for minutes and for days."""
-    loads = pairs.loads(np.full(len(problem.usd), 1 / deadline))
-    replicas = sparse.diags_array(problem.start / deadline - 1)
-    return LinearConstraint(sparse.hstack([loads, replicas], "csr"), -np.inf, 0)
-
-
-def _rounded(problem: Problem, pairs: Pairs, kinds: np.ndarray, deadline: float) -> LinearConstraint:
-    cuts, least = rounded_cuts(
-        np.where(problem.fits, problem.work, np.inf)[:, kinds], (deadline - problem.start)[kinds], problem.usd[kinds]
-    )
-    whole = np.zeros((len(cuts), len(pairs.bucket) + len(kinds)))
-    whole[:, len(pairs.bucket) + np.flatnonzero(kinds)] = cuts
-    return LinearConstraint(sparse.csr_array(whole), least, np.inf)
-
-
-def _available(problem: Problem, shares: int) -> LinearConstraint:
-    limited = np.isfinite(problem.available)
-    gpus = np.zeros((len(limited), len(problem.gpus)))
-    gpus[problem.types, np.arange(len(problem.gpus))] = problem.gpus
-    return LinearConstraint(
-        np.hstack([np.zeros((limited.sum(), shares)), gpus[limited]]), -np.inf, problem.available[limited]
-    )
+    replicas, shares = np.zeros(len(problem.usd), dtype=np.int64), np.zeros(problem.work.shape)
+    replicas[kinds], shares[:, kinds] = found.replicas, found.shares
+    return replicas, shares
 
 
 def _tightened(problem: Problem, split: Split, deadline: float, billing: str) -> Split:
@@ -93,14 +54,3 @@ def _tightened(problem: Problem, split: Split, deadline: float, billing: str) ->
     held = float(problem.usd @ fewer.replicas) * deadline
     sooner = earliest(problem, fewer.replicas, np.inf if billing == HELD else fewer.usd) or fewer
     return replace(sooner, usd=held if billing == HELD else min(fewer.usd, sooner.usd))
-
-
-def _opened(pairs: Pairs, kinds: int, places: np.ndarray) -> LinearConstraint:
-    """z_bg <= y_g: implied by whole replicas, but not for what is less work than the solver's tolerance.
-
-    And where few replicas do it all, it makes the relaxed program much tighter.
-    """
-    ones, each = np.ones(len(places)), np.arange(len(places))
-    shares = sparse.csr_array((ones, (each, places)), (len(places), len(pairs.kind)))
-    replicas = sparse.csr_array((-ones, (each, pairs.kind[places])), (len(places), kinds))
-    return LinearConstraint(sparse.hstack([shares, replicas], "csr"), -np.inf, 0)

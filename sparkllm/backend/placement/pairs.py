@@ -27,15 +27,22 @@ class Pairs:
         bucket, kind = np.nonzero(fits)
         return cls(bucket, kind, problem.work[bucket, kind]) if fits.any(axis=1).all() else None
 
-    def sums(self, others: int) -> sparse.csr_array:
+    def sums(self, others: int) -> sparse.csc_array:
         """Each bucket's shares, [b, v + others]; the other variables have no part in it."""
         pairs, buckets = len(self.bucket), int(self.bucket.max()) + 1
-        return sparse.csr_array((np.ones(pairs), (self.bucket, range(pairs))), (buckets, pairs + others))
+        ends = np.minimum(np.arange(pairs + others + 1), pairs)
+        return sparse.csc_array((np.ones(pairs), self.bucket, ends), (buckets, pairs + others))
 
-    def loads(self, scale: np.ndarray) -> sparse.csr_array:
+    def loads(self, scale: np.ndarray) -> sparse.csc_array:
         """Each kind's work times `scale` [g], [g, v]; no less than `DUST`."""
-        loads = np.maximum(self.work * scale[self.kind], DUST)
-        return sparse.csr_array((loads, (self.kind, range(len(self.kind)))), (len(scale), len(self.kind)))
+        return self._by_kind(np.maximum(self.work * scale[self.kind], DUST), len(scale))
+
+    def matrix(self, kinds: int) -> sparse.csc_array:
+        """Each kind's work as it is, [g, v]."""
+        return self._by_kind(self.work, kinds)
+
+    def _by_kind(self, work: np.ndarray, kinds: int) -> sparse.csc_array:
+        return sparse.csc_array((work, self.kind, np.arange(len(work) + 1)), (kinds, len(work)))
 
     def shares(self, found: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """float64 [b, g], cleaned of what is no more than rounding."""
