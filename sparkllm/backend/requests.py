@@ -68,7 +68,8 @@ class Requests:
     def count_recalled(self, query: str, prompts: int) -> None:
         """`query` was told so many answers of the ledger."""
         for totals in (self.totals, self._counts(query)):
-            totals.update(from_ledger=prompts)
+            # Counts belong to the loop: from here, one of two changes at a time could be lost.
+            self.loop.call_soon_threadsafe(totals.update, {"from_ledger": prompts})
 
     def _counts(self, query: str) -> Counter[str]:
         with self._lock:

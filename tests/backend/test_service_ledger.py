@@ -52,7 +52,7 @@ def test_what_was_answered_is_recalled_in_the_places_of_its_keys(service: Served
     ask(service, ledger, [1, 2, 3])
     assert recall(service, ledger, [9, 3, 8, 1]) == ({1: "3", 3: "1"}, "")
     assert recall(service, ledger, []) == ({}, "")
-    assert service.requests.counters("7")["from_ledger"] == 2
+    assert eventually(lambda: service.requests.counters("7")["from_ledger"] == 2)
 
 
 def test_a_recall_of_many_takes_several_messages(service: Served, ledger: LedgerSettings) -> None:

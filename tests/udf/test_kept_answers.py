@@ -72,6 +72,15 @@ def test_the_same_rows_in_another_order_ask_for_nothing(engine: Engine) -> None:
     assert [sum(row[name] for row in second) for name in ("distinct", "requests", "prompt_tokens")] == [40, 0, 0]
 
 
+@pytest.mark.parametrize("order", ["fixed", "auto", "rows+fields"])
+def test_a_window_that_is_known_as_a_whole_needs_no_order(engine: Engine, order: str) -> None:
+    columns = [f"a {i % 3}" for i in range(20)], [f"b {i}" for i in range(20)]
+    for _ in range(2):
+        rows = run(batches(FREE, *columns, order=order, **ON))
+        assert {row["value"] for row in rows} == {"neutral"}
+    assert len(engine.asked) == 20
+
+
 def test_only_what_is_new_is_asked_for(engine: Engine) -> None:
     run(batches(CLASSIFY, ["a", "b"], **ON))
     rows = run(batches(CLASSIFY, ["b", "c", "b", "a", "c"], windowRows=3, **ON))

@@ -15,7 +15,7 @@ __all__ = ["KEY_BYTES", "Beside", "found_messages", "read_found", "read_question
 
 KEY_BYTES = 16
 _FOUND = pa.schema([("row", pa.int32()), ("text", pa.string())])
-_ROWS_PER_MESSAGE = 4096
+_ROWS_PER_MESSAGE = 1024
 
 
 class Beside(NamedTuple):

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sparkllm.backend.engine import Answer, Sampling
 from sparkllm.backend.ledger.batches import Batches
@@ -20,12 +21,14 @@ from sparkllm.backend.ledger.settings import LedgerSettings
 from sparkllm.backend.ledger.store import AnswerStore, Kept
 from sparkllm.errors import LedgerError
 
+if TYPE_CHECKING:
+    from sparkllm.backend.ledger.others import Others
+    from sparkllm.backend.ledger.shared import SharedAnswers
+
 __all__ = ["Ledger", "Ledgers", "may_be_kept"]
 
 _COMMIT_SECONDS, _COMMIT_ANSWERS = 0.05, 512
 _SHARE_SECONDS, _SHARE_ANSWERS = 10.0, 10_000
-_LOOK_SECONDS = 30.0  # between looks at what others have put on the shared path
-_LEAST_DROPPED = 1024
 
 
 def may_be_kept(answer: Answer, sampling: Sampling) -> bool:
@@ -49,23 +52,32 @@ class Ledger:
         self.trouble = ""
         self._settings = settings
         self._store: AnswerStore | None = None
-        self._looking, self._next_look = threading.Lock(), 0.0
-        self._unreadable: set[str] = set()
         self._local = Batches(self._commit, self._not_written, _COMMIT_SECONDS, _COMMIT_ANSWERS)
         self._outgoing = Batches(self._share, self._not_shared, _SHARE_SECONDS, _SHARE_ANSWERS)
-        self._shared = None
+        self._shared: SharedAnswers | None = None
+        self._others: Others | None = None
         try:
             self._store = AnswerStore(Path(settings.folder), settings.days)
-            if settings.shared_path:
-                from sparkllm.backend.ledger.shared import SharedAnswers
-
-                self._shared = SharedAnswers(settings.shared_path, fingerprint)
-        except Exception as error:
+        except LedgerError as error:
             self._say(error)
+        if self._store is not None and settings.shared_path:
+            self._open_shared(self._store, fingerprint)
+
+    def _open_shared(self, store: AnswerStore, fingerprint: str) -> None:
+        from sparkllm.backend.ledger.others import Others
+        from sparkllm.backend.ledger.shared import SharedAnswers
+
+        try:
+            self._shared = SharedAnswers(self._settings.shared_path, fingerprint)
+        except (OSError, ValueError, NotImplementedError) as error:  # Arrow knows no such URI
+            self._say(error, "answers are not shared")
+        else:
+            self._others = Others(self._shared, store, self._settings.max_bytes, self._say)
 
     def recall(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The answers that are known, those of other clusters included."""
-        self._look_for_others()
+        if self._others is not None:
+            self._others.look()
         return self.find(keys)
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
@@ -97,7 +109,8 @@ class Ledger:
     def _commit(self, answers: list[Kept]) -> None:
         if self._store is not None:
             self._store.write(answers)
-            self._store.make_room(self._settings.max_bytes, max(_LEAST_DROPPED, 2 * len(answers)))
+            # More than came: a full ledger must get below its limit.
+            self._store.make_room(self._settings.max_bytes, 2 * len(answers))
 
     def _not_written(self, error: Exception) -> bool:
         self._say(error)
@@ -112,31 +125,6 @@ class Ledger:
     def _not_shared(self, error: Exception) -> bool:
         self._say(error, f"answers do not reach {self._settings.shared_path}")
         return True
-
-    def _look_for_others(self) -> None:
-        if self._shared is None or self._store is None:
-            return
-        with self._looking:  # a second task waits for what the first one finds
-            if time.monotonic() < self._next_look:
-                return
-            try:
-                for name in sorted(self._shared.names() - self._store.taken_in() - self._unreadable):
-                    self._take_in(name)
-            except (OSError, sqlite3.Error) as error:
-                self._say(error, f"answers on {self._settings.shared_path} are not read")
-            self._next_look = time.monotonic() + _LOOK_SECONDS
-
-    def _take_in(self, name: str) -> None:
-        assert self._shared is not None
-        assert self._store is not None
-        try:
-            answers = self._shared.read(name)
-        except LedgerError as error:
-            self._unreadable.add(name)
-            self._say(error, "a shared file is left out")
-            return
-        self._store.take_in(name, answers)
-        self._store.make_room(self._settings.max_bytes, max(_LEAST_DROPPED, 2 * len(answers)))
 
     def _give_up(self, error: Exception) -> None:
         self._store = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparkllm.backend.ledger import ledger as ledger_module
+from sparkllm.backend.ledger import others
 from sparkllm.backend.ledger.ledger import Ledger
 from sparkllm.backend.ledger.settings import LedgerSettings
 from sparkllm.backend.ledger.shared import SharedAnswers
@@ -20,6 +22,11 @@ from tests.backend.ledger.test_store import DAY, answers, key
 def on(tmp_path: Path, host: str, model: str = "m", **settings: object) -> Ledger:
     shared = str(tmp_path / "shared")
     return Ledger(LedgerSettings(str(tmp_path / host), shared, **settings), model)  # type: ignore[arg-type]
+
+
+def look_again(ledger: Ledger) -> None:
+    assert ledger._others is not None
+    ledger._others._next = 0.0
 
 
 def test_files_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -55,11 +62,11 @@ def test_files_that_come_later_are_seen_and_each_is_read_once(tmp_path: Path, mo
     one.keep(key(1), "yes", "0")
     assert one.flush(10)
     assert other.recall([key(1)]) == {}, "it looks every 30 seconds"
-    other._next_look = 0.0
+    look_again(other)
     assert other.recall([key(1)]) == {key(1): "yes"}
     monkeypatch.setattr(SharedAnswers, "read", lambda *_: pytest.fail("read again"))
     for ledger in (one, other, on(tmp_path, "other")):
-        ledger._next_look = 0.0
+        look_again(ledger)
         assert ledger.recall([key(1)]) == {key(1): "yes"}
 
 
@@ -112,7 +119,7 @@ def test_a_broken_file_is_said_once_and_the_others_are_read(
         path.write_bytes(data[: len(data) // 2] if spoilt == "cut" else data)
     one = on(tmp_path, "one")
     for _ in range(3):
-        one._next_look = 0.0
+        look_again(one)
         assert set(one.recall([key(0), key(1), key(5)])) == {key(0), key(1)}
     assert capsys.readouterr().out.count("a shared file is left out") == 1
     one.keep(key(9), "yes", "0")
@@ -134,12 +141,36 @@ def test_a_path_that_cannot_be_written_is_said_once_and_the_host_keeps_its_answe
     (tmp_path / "shared").write_text("a file where the folder is to be")
     one = on(tmp_path, "one")
     for i in range(3):
-        one._next_look = 0.0
+        look_again(one)
         one.recall([key(i)])
         one.keep(key(i), "yes", "0")
         assert one.flush(10)
     assert capsys.readouterr().out.count("sparkllm:") == 1
     assert AnswerStore(tmp_path / "one").summary()[0] == 3
+
+
+def test_a_uri_that_nobody_knows_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = Ledger(LedgerSettings(str(tmp_path / "one"), "nowhere://bucket/answers"), "m")
+    one.keep(key(1), "yes", "0")
+    assert one.flush(10)
+    assert one.recall([key(1)]) == {key(1): "yes"}
+    assert capsys.readouterr().out.count("answers are not shared") == 1
+
+
+def test_a_look_that_takes_long_holds_no_question_back_for_longer_than_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SharedAnswers(str(tmp_path / "shared"), "m").append(answers(range(1)))
+    read, go = SharedAnswers.read, threading.Event()
+    monkeypatch.setattr(SharedAnswers, "read", lambda *of: (go.wait(10), read(*of))[1])
+    monkeypatch.setattr(others, "_WAIT_SECONDS", 0.1)
+    one = on(tmp_path, "one")
+    assert one.recall([key(0)]) == {}
+    go.set()
+    assert one._others is not None
+    assert one._others._thread is not None
+    one._others._thread.join(10)
+    assert one.recall([key(0)]) == {key(0): "answer 0"}
 
 
 def test_answers_are_shared_after_ten_seconds_at_the_latest() -> None:
