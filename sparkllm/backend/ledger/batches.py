@@ -62,8 +62,8 @@ class Batches:
             except Exception as error:
                 self._ended = not self._failed(error)
             with self._changed:
-                for answer in [*self._pending.values()] if self._ended else batch:
-                    if self._ended or self._pending.get(answer.key) is answer:
+                for answer in list(self._pending.values()) if self._ended else batch:
+                    if self._pending.get(answer.key) is answer:  # not a later one
                         del self._pending[answer.key]
                 self._changed.notify_all()
 
