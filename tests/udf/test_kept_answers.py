@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -17,7 +18,7 @@ from tests.udf.test_evaluation import CLASSIFY, FREE, Engine, batches, engine, r
 __all__ = ["engine"]  # the fixture
 
 CALL = LLMCall(None, "Is it good?", ("a", "b"))
-ON = {"ledger": "/ledger"}
+ON: dict[str, Any] = {"ledger": "/ledger"}
 
 
 def keys(*columns: list[str | None], call: LLMCall = CALL, model: str = "m", **sampling: object) -> list[bytes]:
@@ -98,7 +99,7 @@ def test_the_field_order_of_each_prompt_goes_with_its_key(engine: Engine) -> Non
     assert {tuple(sorted(order.split(","))) for order in engine.field_orders[8:]} == {("0", "1")}
 
 
-OFF = [{"ledger": "off"}, {"temperature": 1.0} | ON, {"optimizer.dedup": False} | ON]
+OFF: list[dict[str, Any]] = [{"ledger": "off"}, {"temperature": 1.0} | ON, {"optimizer.dedup": False} | ON]
 
 
 @pytest.mark.parametrize("settings", OFF, ids=json.dumps)
