@@ -71,15 +71,15 @@ def test_equal_rows_in_two_tasks_are_asked_once(kept: SparkSession) -> None:
 
 def test_another_question_or_setting_is_asked_anew(kept: SparkSession) -> None:
     frame = table(kept).where("id < 20").coalesce(1)
-    text = frame.select(llm("Say something short.", "review").alias("c"))
     for tokens, requests in (("4", 20), ("4", 0), ("5", 20)):
         with configured(kept, {"spark.sparkllm.maxTokens": tokens}):
-            text.collect()
+            frame.select(llm("Say something short.", "review")).collect()
         assert sparkllm.last_report(kept).total("requests") == requests
 
 
 def test_a_row_without_an_answer_is_asked_for_again(kept: SparkSession) -> None:
-    typed = table(kept).where("id < 5").coalesce(1).select(llm("Who wrote it?", "review", schema="name STRING NOT NULL"))
+    frame = table(kept).where("id < 5").coalesce(1)
+    typed = frame.select(llm("Who wrote it?", "review", schema="name STRING NOT NULL"))
     with configured(kept, {"spark.sparkllm.maxTokens": "5"}):
         for _ in range(2):
             typed.collect()
