@@ -64,8 +64,8 @@ def submission_class(folder: Path, never: int) -> Any:
             texts = ["yes" if sum(ids) % 10 == 0 else "no" for ids in self.ids]
             counts = pa.array([1] * len(texts), type=pa.int32())
             columns = [pa.array(texts), pa.nulls(len(texts), pa.string()), counts, counts, counts]
-            columns.append(pa.array([False] * len(texts)))
-            names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated"]
+            columns += [pa.array([False] * len(texts))] * 2
+            names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated", "kept"]
             return pa.RecordBatch.from_arrays(columns, names=names)
 
     return Submission
