@@ -117,7 +117,6 @@ class EngineClient:
         self._state = state
         self._max_in_flight = max_in_flight
         self._info: EngineInfo | None = None
-        self._trouble = ""
         token = folder.token.read_text(encoding="utf-8")
         self._headers = [(AUTHORIZATION.encode(), f"Bearer {token}".encode())]
         self._client = flight.FlightClient(location(folder.socket(state.launch)))
@@ -148,8 +147,7 @@ class EngineClient:
     def recall(self, ledger: LedgerSettings, keys: Sequence[bytes], query: str = "") -> dict[int, str]:
         """The answers that the ledger knows, by the place of their key; none where the ledger does not work."""
         found, trouble = read_found(self._act("recall", recall_question(ledger, query, keys)))
-        if trouble and trouble != self._trouble:
-            self._trouble = trouble
+        if trouble:
             print(f"sparkllm: {trouble}", file=sys.stderr)
         return found
 

@@ -96,7 +96,7 @@ class FlightService(flight.FlightServerBase):
         ledger = self._requests.ledgers.of(settings)
         found = ledger.recall(keys)
         self._requests.count_recalled(query, len(found))
-        return found_messages(keys, found, ledger.trouble)
+        return found_messages(keys, found, ledger.take_trouble(query))
 
     def _agree(self, key: str, proposal: str) -> str:
         with self._agreed_lock:

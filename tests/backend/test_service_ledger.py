@@ -129,6 +129,7 @@ def test_a_broken_ledger_is_told_and_answers_come_all_the_same(service: Served, 
     assert found == {}
     assert "not a database" in trouble
     assert [row["text"] for row in ask(service, ledger, [1, 2])] == ["1", "2"]
+    assert recall(service, ledger, [1, 2]) == ({}, ""), "once for a query"
 
 
 def test_when_the_last_stream_ends_answers_are_on_the_shared_path(service: Served, tmp_path: Path) -> None:

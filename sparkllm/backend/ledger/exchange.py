@@ -50,7 +50,7 @@ def read_question(body: bytes) -> tuple[LedgerSettings, str, list[bytes]]:
 
 
 def found_messages(keys: Sequence[bytes], found: Mapping[bytes, str], trouble: str) -> Iterator[bytes]:
-    """First a JSON string with what is wrong with the ledger, then Arrow messages with the texts that were found."""
+    """First a JSON string with what is to be said of the ledger, then Arrow messages with the texts that were found."""
     yield json.dumps(trouble).encode()
     rows = [row for row, key in enumerate(keys) if key in found]
     for start in range(0, len(rows), _ROWS_PER_MESSAGE):
@@ -63,7 +63,7 @@ def found_messages(keys: Sequence[bytes], found: Mapping[bytes, str], trouble: s
 
 
 def read_found(messages: Iterable[pa.Buffer]) -> tuple[dict[int, str], str]:
-    """(place of each key that was found -> its answer, what is wrong with the ledger)."""
+    """(place of each key that was found -> its answer, what is to be said of the ledger)."""
     first, *batches = messages
     found: dict[int, str] = {}
     for message in batches:

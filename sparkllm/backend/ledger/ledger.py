@@ -50,6 +50,7 @@ class Ledger:
 
     def __init__(self, settings: LedgerSettings, fingerprint: str) -> None:
         self.trouble = ""
+        self._told: set[str] = set()
         self._settings = settings
         self._store: AnswerStore | None = None
         self._local = Batches(self._commit, self._not_written, _COMMIT_SECONDS, _COMMIT_ANSWERS)
@@ -100,6 +101,13 @@ class Ledger:
             self._local.add(answer)
             if self._shared is not None:
                 self._outgoing.add(answer)
+
+    def take_trouble(self, query: str) -> str:
+        """`trouble` for the first task of a query that asks, "" for the others: it is one warning, not one a task."""
+        if not self.trouble or query in self._told:
+            return ""
+        self._told.add(query)
+        return self.trouble
 
     def flush(self, seconds: float = 0.0) -> bool:
         """Write what is there now; whether all is written, shared path included, after at most `seconds`."""
