@@ -45,7 +45,7 @@ def main() -> None:
     """Run every table as it is and shuffled; write the JSON; print the table."""
     args = arguments()
     conf = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-    spark = sparkllm.session(model=args.model, master="local[2]", max_tokens=args.max_tokens, **conf)
+    spark = sparkllm.session(model=args.model, master="local[2]", max_tokens=args.max_tokens, ledger="off", **conf)
     engine = connect(settings(spark), None, spark.sparkContext.applicationId)
     result: dict[str, Any] = {"command": command(args), **machine(), "model": Path(args.model).name, "seed": args.seed}
     result["pairs"] = []

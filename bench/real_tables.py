@@ -35,7 +35,11 @@ def main() -> int:
     """Run every job whose table is there."""
     args = arguments()
     spark = sparkllm.session(
-        model=args.model, master=f"local[{args.cores}]", app_name="real_tables", **{"spark.ui.enabled": "false"}
+        model=args.model,
+        master=f"local[{args.cores}]",
+        app_name="real_tables",
+        ledger="off",
+        **{"spark.ui.enabled": "false"},
     )
     results, good = [], True
     for name, call in JOBS.items():

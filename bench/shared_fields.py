@@ -63,7 +63,7 @@ def main() -> None:
     """Run every table; write the JSON; print the table."""
     args = arguments()
     conf = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-    spark = sparkllm.session(model=args.model, master="local[2]", max_tokens=1, **conf)
+    spark = sparkllm.session(model=args.model, master="local[2]", max_tokens=1, ledger="off", **conf)
     engine = connect(settings(spark), None, spark.sparkContext.applicationId)
     result: dict[str, Any] = {"command": command(args), **machine(), "model": Path(args.model).name, "seed": args.seed}
     result |= {"cache_tokens": engine.info.cache_tokens, "block_size": engine.info.block_size, "pairs": []}

@@ -84,7 +84,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Seconds of the query, tokens of its answers, and what speculation did."""
     conf = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
     spark = sparkllm.session(
-        model=args.model, master="local[2]", max_tokens=128, speculation=args.mode, max_model_len=1024, **conf
+        model=args.model,
+        master="local[2]",
+        max_tokens=128,
+        speculation=args.mode,
+        max_model_len=1024,
+        ledger="off",
+        **conf,
     )
     texts = pd.read_csv(args.data / "airline_tweets.csv", dtype=str)[["text"]]
     first, tail, rows = (

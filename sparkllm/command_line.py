@@ -1,4 +1,4 @@
-"""The command `sparkllm`: `sparkllm place query.sql --model org/model --deadline 2h`."""
+"""The command `sparkllm`: `sparkllm place query.sql --model org/model --deadline 2h`, `sparkllm ledger stats`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from sparkllm import __version__
+from sparkllm.command_ledger import add_ledger
 from sparkllm.command_place import add_place
 from sparkllm.errors import SparkLLMError
 
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"sparkllm {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="<command>", required=True)
     add_place(commands)
+    add_ledger(commands)
     args = parser.parse_args(arguments)
     try:
         return int(args.run(args))

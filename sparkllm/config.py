@@ -70,6 +70,18 @@ class LLMConfig:
     )
     runtime_dir: str = _setting("", "Folder of sockets and logs; empty takes sparkllm-<uid> in the temporary folder.")
 
+    ledger: str = _setting(
+        "on",
+        "Keep answers on the executor's host and ask no model for them again: `on`, in the user's cache folder, `off`, "
+        "or an absolute folder on a local disk.",
+        choices=("on", "off", "/<folder>", "~<folder>"),
+    )
+    ledger_shared_path: str = _setting(
+        "", "Folder or URI where answers are also written as Parquet, and read from other clusters; empty for none."
+    )
+    ledger_max_bytes: int = _setting(4 * 2**30, "Answers kept on a host, in bytes; the oldest go first.", least=1)
+    ledger_days: float = _setting(30.0, "Days after which an answer is asked for again; 0: never.", least=0)
+
     window_rows: int = _setting(256, "Rows of the first window; each next one is four times as large.", least=1)
     max_window_rows: int = _setting(16384, "Rows of the largest window.", least=1)
 

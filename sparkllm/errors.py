@@ -13,6 +13,7 @@ __all__ = [
     "EngineError",
     "EngineStartError",
     "JavaError",
+    "LedgerError",
     "RowError",
     "SparkLLMError",
 ]
@@ -44,6 +45,10 @@ class EngineStartError(EngineError):
 
 class EngineDiedError(EngineError):
     """The engine ended while requests were under way."""
+
+
+class LedgerError(SparkLLMError):
+    """The ledger of answers cannot be read or written; queries go on without it."""
 
 
 class RowError(SparkLLMError):

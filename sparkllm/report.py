@@ -36,6 +36,8 @@ class CallReport:
         rows: rows that entered LLMEval.
         distinct: distinct prompts among them, as far as one task sees.
         requests: prompts sent to vLLM.
+        ledger_rows, ledger_prompts: rows and distinct prompts whose answer was kept from earlier, or asked for by
+            another task at that moment.
         prompt_tokens, cached_tokens: tokens of those prompts, and how many of them vLLM found in its KV cache.
         output_tokens: tokens generated.
         static_tokens: those prompt tokens that belong to the chat frame and the instruction, the same in each prompt.
@@ -52,6 +54,8 @@ class CallReport:
     rows: int
     distinct: int
     requests: int
+    ledger_rows: int
+    ledger_prompts: int
     prompt_tokens: int
     cached_tokens: int
     output_tokens: int
@@ -189,8 +193,10 @@ def _call_lines(call: CallReport) -> list[tuple[str, str]]:
         lines += [("  field order", ", ".join(order) or "one for each row") for order in call.field_orders]
     lines += [("  rows entering LLMEval", f"{call.rows:,}")]
     lines += [(f"  rows on {name}", f"{rows:,}") for name, rows in call.pools.items()]
+    lines += [("  distinct prompts", f"{call.distinct:,}")]
+    if call.ledger_rows or call.ledger_prompts:
+        lines += [("  from the ledger", f"{call.ledger_prompts:,} prompts, {call.ledger_rows:,} rows")]
     lines += [
-        ("  distinct prompts", f"{call.distinct:,}"),
         ("  requests sent to vLLM", f"{call.requests:,}"),
         ("  prompt tokens", f"{call.prompt_tokens:,}"),
         ("  cached tokens", f"{call.cached_tokens:,}"),

@@ -91,9 +91,9 @@ def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:
     All sessions of a driver share them; `spark` may be left out where a session is active.
 
     Each is {"query", "seconds", "succeeded", "error", "calls": [{"call", "field_orders", "rows", "distinct",
-    "requests", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms", "busy_ms", "null_fields", "too_long",
-    "truncated", "engine_error", "pools"}]}; a field order is "2,0,1", by number; pools are rows by kind of replica,
-    empty without a placement.
+    "requests", "ledger_rows", "ledger_prompts", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms",
+    "busy_ms", "null_fields", "too_long", "truncated", "engine_error", "pools"}]}; a field order is "2,0,1", by number;
+    pools are rows by kind of replica, empty without a placement.
     """
     spark = _some_session(spark)
     reports = _load(spark, f"{_PACKAGE}.Reports")

@@ -27,12 +27,16 @@ def runtime_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def spark(runtime_dir: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A session with the demo model; its engine starts with the first query that calls it."""
+    """A session with the demo model; its engine starts with the first query that calls it.
+
+    Without the ledger, as tests count the requests of queries that others have asked before.
+    """
     session = sparkllm.session(
         model="demo",
         master="local[2]",
         runtime_dir=runtime_dir,
         kv_cache_gib=1,
+        ledger="off",
         **{
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",

@@ -62,3 +62,15 @@ def test_other_spark_keys_are_ignored() -> None:
 def test_a_number_that_would_stop_everything_is_refused(option: str) -> None:
     with pytest.raises(ConfigError, match="takes 1 or more, got 0; meaning:"):
         LLMConfig.from_options({option: 0})
+
+
+def test_answers_are_kept_unless_that_is_switched_off() -> None:
+    assert LLMConfig().ledger == "on"
+    for value in ("off", "on", "/data/answers", "~/answers"):
+        assert LLMConfig.from_spark({"spark.sparkllm.ledger": value}).ledger == value
+
+
+@pytest.mark.parametrize("value", ["false", "relative/folder", "", "/"])
+def test_a_ledger_that_is_no_absolute_folder_is_refused(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"ledger takes one of on, off, /<folder>, ~<folder>, got"):
+        LLMConfig.from_spark({"spark.sparkllm.ledger": value})

@@ -18,7 +18,8 @@ from tests.settings import configured
 CALL = {"task": "classify", "prompt": None, "fields": ["review"], "labels": None, "model": None}
 COUNTS = {
     "field_orders": ["0"],
-    "rows": 100, "distinct": 60, "requests": 50, "prompt_tokens": 1000, "cached_tokens": 500, "output_tokens": 100,
+    "rows": 100, "distinct": 60, "requests": 50, "ledger_rows": 9, "ledger_prompts": 8,
+    "prompt_tokens": 1000, "cached_tokens": 500, "output_tokens": 100,
     "static_tokens": 400, "cached_data_tokens": 150, "predicted_tokens": 600, "predicted_data_tokens": 180,
     "start_ms": 2000, "null_fields": 3, "too_long": 2, "truncated": 1,
     "engine_error": 0,
@@ -46,6 +47,7 @@ def test_the_text_names_every_count_and_reason() -> None:
         "llm('classify', review)",
         "60",
         "50",
+        "8 prompts, 9 rows",
         "1,000",
         "3: all fields null",
         "2: prompt longer",

@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,8 @@ from pyarrow import flight
 from sparkllm.backend.engine import EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.folder import EngineFolder, root_for
 from sparkllm.backend.launch import await_ready, end, end_earlier_applications
+from sparkllm.backend.ledger.exchange import Beside, read_found, recall_question
+from sparkllm.backend.ledger.settings import LedgerSettings
 from sparkllm.backend.state import EngineState
 from sparkllm.backend.submission import Submission
 from sparkllm.backend.sweep import engines
@@ -130,12 +133,23 @@ class EngineClient:
         seconds, self._unread_started_seconds = self._unread_started_seconds, 0.0
         return seconds
 
-    def submit(self, token_ids: pa.ListArray, sampling: Sampling, query: str = "") -> Submission:
+    def submit(
+        self, token_ids: pa.ListArray, sampling: Sampling, query: str = "", beside: Beside | None = None
+    ) -> Submission:
         """Send prompts (a list of int32 token ids per row) on behalf of `query`; returns at once.
 
-        A prompt the engine refuses (too long, empty) is that row's error, not the submission's.
+        A prompt the engine refuses (too long, empty) is that row's error, not the submission's. With `beside`, answers
+        are kept, and a prompt whose answer came to be known since it was recalled is not asked.
         """
-        return Submission(token_ids, lambda: self._exchange(sampling, query), self._translate)
+        ledger = beside.ledger if beside is not None else None
+        return Submission(token_ids, lambda: self._exchange(sampling, query, ledger), self._translate, beside)
+
+    def recall(self, ledger: LedgerSettings, keys: Sequence[bytes], query: str = "") -> dict[int, str]:
+        """The answers that the ledger knows, by the place of their key; none where the ledger does not work."""
+        found, trouble = read_found(self._act("recall", recall_question(ledger, query, keys)))
+        if trouble:
+            print(f"sparkllm: {trouble}", file=sys.stderr)
+        return found
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
@@ -153,8 +167,9 @@ class EngineClient:
             with contextlib.suppress(flight.FlightError, pa.ArrowException, OSError):
                 writer.close()
 
-    def _exchange(self, sampling: Sampling, query: str) -> Any:
+    def _exchange(self, sampling: Sampling, query: str, ledger: LedgerSettings | None = None) -> Any:
         command = {"sampling": sampling.to_json(), "max_in_flight": self._max_in_flight, "query": query}
+        command |= {"ledger": ledger.to_json()} if ledger is not None else {}
         descriptor = flight.FlightDescriptor.for_command(json.dumps(command).encode())
         return self._client.do_exchange(descriptor, flight.FlightCallOptions(headers=self._headers))
 
@@ -163,7 +178,9 @@ class EngineClient:
         return str(self._ask("agree", [key, proposal]))
 
     def counters(self, query: str | None = None) -> dict[str, int]:
-        """Requests, finished, aborted, failed, and the three kinds of tokens: of one query, or since the engine began.
+        """Requests, finished, aborted, failed, the three kinds of tokens, and prompts answered from the ledger.
+
+        Of one query, or since the engine began.
 
         Where the engine speculates, also `speculation_<name>` for each name in `speculation.SPECULATION`: what the
         engine did while the query had streams.
@@ -187,12 +204,14 @@ class EngineClient:
             return False
 
     def _ask(self, action: str, argument: Any = None) -> Any:
+        return json.loads(self._act(action, json.dumps(argument).encode())[0].to_pybytes())
+
+    def _act(self, action: str, body: bytes) -> list[pa.Buffer]:
         options = flight.FlightCallOptions(timeout=_ACTION_SECONDS, headers=self._headers)
         try:
-            results = list(self._client.do_action(flight.Action(action, json.dumps(argument).encode()), options))
+            return [result.body for result in self._client.do_action(flight.Action(action, body), options)]
         except (flight.FlightError, pa.ArrowException, OSError) as error:
             raise self._translate(error) from error
-        return json.loads(results[0].body.to_pybytes())
 
     def _translate(self, error: Exception) -> EngineError:
         """What a broken call means: the engine is gone, or only this call failed."""

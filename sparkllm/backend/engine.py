@@ -55,7 +55,13 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Answer:
-    """One request's outcome. `text` is None exactly when `error` says why; `truncated`: because it was cut."""
+    """One request's outcome.
+
+    Attributes:
+        text: the answer; None exactly when `error` says why.
+        truncated: there is none because it was cut.
+        kept: it comes from the ledger, or from an equal request that was under way; no tokens then.
+    """
 
     text: str | None
     error: str | None = None
@@ -63,6 +69,7 @@ class Answer:
     cached_tokens: int = 0
     output_tokens: int = 0
     truncated: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,7 @@ class EngineInfo:
         chat_suffix: text after it, up to where the answer begins.
         vllm_version: version of vLLM that answers.
         cache_tokens: tokens that the KV cache holds; 0 where that is not known.
+        fingerprint: changes with whatever may change an answer; empty where answers cannot be kept.
     """
 
     model: str
@@ -90,6 +98,7 @@ class EngineInfo:
     chat_suffix: str
     vllm_version: str
     cache_tokens: int = 0
+    fingerprint: str = ""
 
     def to_json(self) -> str:
         """One JSON object, the inverse of `from_json`."""

@@ -15,8 +15,10 @@ import pyarrow as pa
 from pyarrow import flight
 
 from sparkllm.backend.engine import Sampling
+from sparkllm.backend.ledger.exchange import found_messages, read_question
+from sparkllm.backend.ledger.settings import LedgerSettings
 from sparkllm.backend.requests import Requests
-from sparkllm.backend.wire import ANSWERS, AUTHORIZATION, ENGINE_DIED, answer_batch, prompt_rows
+from sparkllm.backend.wire import ANSWERS, AUTHORIZATION, ENGINE_DIED, Prompt, answer_batch, prompt_rows
 from sparkllm.errors import EngineDiedError
 
 __all__ = ["FlightService"]
@@ -55,8 +57,9 @@ class FlightService(flight.FlightServerBase):
         limit = int(command["max_in_flight"])
         writer.begin(ANSWERS)
         prompts = _prompts(reader)
+        ledger = self._requests.ledgers.of(LedgerSettings.from_json(command["ledger"])) if "ledger" in command else None
         try:
-            with self._requests.stream(Sampling.from_json(command["sampling"]), command["query"]) as stream:
+            with self._requests.stream(Sampling.from_json(command["sampling"]), command["query"], ledger) as stream:
                 more = True
                 # Read no more than the engine may hold: gRPC's flow control then holds the client back.
                 while (more or stream.in_flight) and not context.is_cancelled():
@@ -70,10 +73,12 @@ class FlightService(flight.FlightServerBase):
             raise flight.FlightUnavailableError(str(error), ENGINE_DIED) from error
 
     def do_action(self, context: Any, action: flight.Action) -> Iterator[bytes]:
-        """One JSON value for each of: info, agree, counters, reset_prefix_cache, stop."""
+        """One JSON value for each of: info, agree, counters, reset_prefix_cache, stop; recall: see `found_messages`."""
         body = action.body.to_pybytes()
         if action.type != "counters" or json.loads(body) is None:  # reading a report is no use of the engine
             self._requests.touch()
+        if action.type == "recall":
+            return self._recall(*read_question(body))
         actions: dict[str, Callable[[], Any]] = {
             "info": lambda: json.loads(self._requests.engine.info.to_json()),
             "agree": lambda: self._agree(*json.loads(body)),
@@ -82,8 +87,16 @@ class FlightService(flight.FlightServerBase):
             "stop": self._stop,
         }
         if action.type not in actions:
-            raise flight.FlightServerError(f"an action of {', '.join(actions)} was expected, got {action.type!r}")
+            raise flight.FlightServerError(
+                f"an action of {', '.join(actions)}, recall was expected, got {action.type!r}"
+            )
         return iter([json.dumps(actions[action.type]()).encode()])
+
+    def _recall(self, settings: LedgerSettings, query: str, keys: list[bytes]) -> Iterator[bytes]:
+        ledger = self._requests.ledgers.of(settings)
+        found = ledger.recall(keys)
+        self._requests.count_recalled(query, len(found))
+        return found_messages(keys, found, ledger.take_trouble(query))
 
     def _agree(self, key: str, proposal: str) -> str:
         with self._agreed_lock:
@@ -98,7 +111,7 @@ class FlightService(flight.FlightServerBase):
         future.result(_ACTION_SECONDS)
 
 
-def _prompts(reader: Any) -> Iterator[tuple[int, list[int]]]:
+def _prompts(reader: Any) -> Iterator[Prompt]:
     for chunk in reader:
         batch: pa.RecordBatch = chunk.data
         yield from prompt_rows(batch)

@@ -12,12 +12,17 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
 from sparkllm.backend.engine import Answer, Engine, Sampling
+from sparkllm.backend.ledger.ledger import Ledger, Ledgers, may_be_kept
 from sparkllm.backend.query_speculation import QuerySpeculation
+from sparkllm.backend.single_flight import SingleFlight
+from sparkllm.backend.wire import Prompt
 from sparkllm.errors import EngineDiedError
 
 __all__ = ["COUNTERS", "Requests", "Stream"]
 
-COUNTERS = ("requests", "finished", "aborted", "failed", "prompt_tokens", "cached_tokens", "output_tokens")
+COUNTERS = (
+    "requests", "finished", "aborted", "failed", "prompt_tokens", "cached_tokens", "output_tokens", "from_ledger",
+)  # fmt: skip
 # Answers of one engine step arrive together; waiting this long puts them into one message.
 _COALESCE_SECONDS = 0.003
 # Queries whose own counts are kept.
@@ -31,6 +36,8 @@ class Requests:
         self.engine = engine
         self.loop = loop
         self.totals = _zeros()
+        self.ledgers = Ledgers(engine.info.fingerprint)
+        self.flights = SingleFlight()
         self._by_query: OrderedDict[str, Counter[str]] = OrderedDict()
         self._speculation = QuerySpeculation(engine.speculation, _QUERIES)
         self._names = itertools.count()
@@ -39,10 +46,13 @@ class Requests:
         self._last_use = time.monotonic()
 
     @contextlib.contextmanager
-    def stream(self, sampling: Sampling, query: str) -> Iterator[Stream]:
-        """One client's stream on behalf of `query`; what is unfinished when it is left is aborted."""
+    def stream(self, sampling: Sampling, query: str, ledger: Ledger | None = None) -> Iterator[Stream]:
+        """One client's stream on behalf of `query`; what is unfinished when it is left is aborted.
+
+        With a ledger, answers are kept there, and what it knows or what is under way is not asked again.
+        """
         self._count_streams(1)
-        stream = Stream(self, f"stream-{next(self._names)}", sampling, self._counts(query))
+        stream = Stream(self, f"stream-{next(self._names)}", sampling, self._counts(query), ledger)
         try:
             with self._speculation.of(query):
                 yield stream
@@ -54,6 +64,12 @@ class Requests:
         """The totals of one query, or of all, what speculation did among them; an unknown one has zeros."""
         counts = self.totals if query is None else self._by_query.get(query, _zeros())
         return Counter({**counts, **self._speculation.sums(query)})
+
+    def count_recalled(self, query: str, prompts: int) -> None:
+        """`query` was told so many answers of the ledger."""
+        for totals in (self.totals, self._counts(query)):
+            # Counts belong to the loop: from here, one of two changes at a time could be lost.
+            self.loop.call_soon_threadsafe(totals.update, {"from_ledger": prompts})
 
     def _counts(self, query: str) -> Counter[str]:
         with self._lock:
@@ -76,22 +92,28 @@ class Requests:
         with self._lock:
             self._streams += change
             self.touch()
+            idle = not self._streams
+        if idle:  # its executor may end the engine now
+            self.ledgers.flush()
 
 
 class Stream:
     """The requests of one client. Its public methods belong to the client's thread, the others to the loop."""
 
-    def __init__(self, requests: Requests, name: str, sampling: Sampling, counts: Counter[str]) -> None:
+    def __init__(
+        self, requests: Requests, name: str, sampling: Sampling, counts: Counter[str], ledger: Ledger | None
+    ) -> None:
         self.in_flight = 0
         self._counts = counts
         self._requests = requests
         self._name = name
         self._sampling = sampling
+        self._ledger = ledger
         self._tasks: set[asyncio.Task[None]] = set()
         self._outcomes: queue.SimpleQueue[tuple[int, Answer] | EngineDiedError] = queue.SimpleQueue()
 
-    def start(self, rows: list[tuple[int, list[int]]]) -> None:
-        """Hand (id, token ids) rows to the engine."""
+    def start(self, rows: list[Prompt]) -> None:
+        """Hand prompts to the engine."""
         self.in_flight += len(rows)
         self._requests.loop.call_soon_threadsafe(self._start, rows)
 
@@ -121,20 +143,47 @@ class Stream:
         """Abort what is unfinished."""
         self._requests.loop.call_soon_threadsafe(self._abort)
 
-    def _start(self, rows: list[tuple[int, list[int]]]) -> None:
-        self._count(requests=len(rows))
-        for number, token_ids in rows:
-            task = self._requests.loop.create_task(self._answer(number, token_ids))
+    def _start(self, rows: list[Prompt]) -> None:
+        for prompt in rows:
+            task = self._requests.loop.create_task(self._answer(prompt))
             self._tasks.add(task)
             task.add_done_callback(self._done)
 
-    async def _answer(self, number: int, token_ids: list[int]) -> None:
+    async def _answer(self, prompt: Prompt) -> None:
         try:
-            answer = await self._requests.engine.answer(f"{self._name}-{number}", token_ids, self._sampling)
+            if self._ledger is None or prompt.key is None:
+                answer = await self._ask(prompt)
+            else:
+                answer = await self._requests.flights.answer(prompt.key, lambda: self._recall_or_ask(prompt))
         except EngineDiedError as error:
-            self._count(failed=1)
             self._outcomes.put(error)
             return
+        self._count(from_ledger=int(answer.kept))
+        self._outcomes.put((prompt.id, answer))
+
+    async def _recall_or_ask(self, prompt: Prompt) -> Answer:
+        """With the key's flight begun, so that an equal request has either been answered or waits for this one."""
+        assert self._ledger is not None
+        assert prompt.key is not None
+        # On the loop: the worker has looked for this key a moment ago, so that it takes some 20 microseconds.
+        known = self._ledger.find([prompt.key]).get(prompt.key)
+        if known is not None:
+            return Answer(known, kept=True)
+        answer = await self._ask(prompt)
+        if may_be_kept(answer, self._sampling):
+            self._ledger.keep(prompt.key, str(answer.text), prompt.field_order or "")
+        return answer
+
+    async def _ask(self, prompt: Prompt) -> Answer:
+        self._count(requests=1)
+        try:
+            answer = await self._requests.engine.answer(f"{self._name}-{prompt.id}", prompt.token_ids, self._sampling)
+        except EngineDiedError:
+            self._count(failed=1)
+            raise
+        except asyncio.CancelledError:
+            self._count(aborted=1)
+            raise
         self._count(
             finished=int(answer.error is None),
             failed=int(answer.error is not None),
@@ -142,13 +191,11 @@ class Stream:
             cached_tokens=answer.cached_tokens,
             output_tokens=answer.output_tokens,
         )
-        self._outcomes.put((number, answer))
+        return answer
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():
-            self._count(aborted=1)
-        elif error := task.exception():
+        if not task.cancelled() and (error := task.exception()):
             # A mistake of ours, not of the row: without this the client would wait for ever.
             self._outcomes.put(EngineDiedError(f"{type(error).__name__}: {error}"))
 

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import flight
 
-from sparkllm.backend.wire import ANSWERS, PROMPTS
+from sparkllm.backend.ledger.exchange import Beside
+from sparkllm.backend.wire import ANSWERS, PROMPTS, prompt_batch
 from sparkllm.errors import EngineError
 
 __all__ = ["Submission"]
@@ -27,11 +28,9 @@ class Submission:
         token_ids: pa.ListArray,
         open_stream: Callable[[], tuple[Any, Any]],
         translate: Callable[[Exception], EngineError],
+        beside: Beside | None = None,
     ) -> None:
-        self._batch = pa.RecordBatch.from_arrays(
-            [pa.array(np.arange(len(token_ids), dtype=np.int32)), token_ids.cast(PROMPTS.field("token_ids").type)],
-            schema=PROMPTS,
-        )
+        self._batch = prompt_batch(token_ids, beside)
         self._open_stream = open_stream
         self._translate = translate
         self._lock = threading.Lock()
@@ -47,7 +46,7 @@ class Submission:
 
         Returns:
             One row per prompt, in the order submitted: text, error, prompt_tokens, cached_tokens, output_tokens,
-            truncated. `text` is null exactly when `error` is not.
+            truncated, kept. `text` is null exactly when `error` is not.
 
         Raises:
             EngineDiedError: the engine ended meanwhile.

@@ -13,6 +13,7 @@ from sparkllm.backend.chat import around_message, fast_tokenizer
 from sparkllm.backend.cores import usable_cores
 from sparkllm.backend.engine import Answer, EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.json_grammar import json_grammar
+from sparkllm.backend.ledger.fingerprint import answers_fingerprint
 from sparkllm.backend.profile_rounds import run_rounds
 from sparkllm.backend.speculation import SCHEDULERS, SPECULATION, read_sums, speculative
 from sparkllm.errors import EngineDiedError
@@ -234,9 +235,10 @@ def _info(llm: Any, spec: EngineSpec, tokenizer_json: str, prefix: str, suffix: 
     import vllm
 
     config = llm.vllm_config
+    length, revision = config.model_config.max_model_len, _revision(config.model_config)
     return EngineInfo(
         model=spec.model,
-        max_model_len=config.model_config.max_model_len,
+        max_model_len=length,
         block_size=config.cache_config.block_size,
         device=config.device_config.device_type,
         tokenizer_json=tokenizer_json,
@@ -244,7 +246,13 @@ def _info(llm: Any, spec: EngineSpec, tokenizer_json: str, prefix: str, suffix: 
         chat_suffix=suffix,
         vllm_version=vllm.__version__,
         cache_tokens=(config.cache_config.num_gpu_blocks or 0) * config.cache_config.block_size,
+        fingerprint=answers_fingerprint(spec, revision, tokenizer_json, prefix + "\0" + suffix, length),
     )
+
+
+def _revision(model: Any) -> str:
+    """The commit of a hub model that was loaded; empty for a folder."""
+    return str(getattr(model.hf_config, "_commit_hash", None) or "")
 
 
 @functools.lru_cache(maxsize=64)

@@ -40,7 +40,8 @@ def main() -> None:
     """Run the queries one after the other; print each with a few rows and its report."""
     console = Console(soft_wrap=True)
     quiet = {"spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}  # the tables are what is to be seen
-    spark = sparkllm.session(model="demo", master="local[2]", app_name="sparkllm demo", **quiet)
+    # Without the ledger: the second query's prompts are the first one's, and it would ask for nothing.
+    spark = sparkllm.session(model="demo", master="local[2]", app_name="sparkllm demo", ledger="off", **quiet)
     try:
         read_reviews(spark).createOrReplaceTempView("reviews")
         for query, beside in QUERIES:

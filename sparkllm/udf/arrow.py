@@ -17,11 +17,12 @@ from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 from sparkllm.backend.client import EngineClient, connect
 from sparkllm.backend.cores import usable_cores
 from sparkllm.optimizer.layout import window_rows
-from sparkllm.udf.evaluation import COUNTS, RESULT, TEXTS, Evaluation, Window
+from sparkllm.udf.evaluation import COUNTS, RESULT, TEXTS, Evaluation
 from sparkllm.udf.iterator_udf import iterator_udf
 from sparkllm.udf.prompt_order import prepare
 from sparkllm.udf.reader import Reader, ReaderGone
 from sparkllm.udf.task import Task
+from sparkllm.udf.window import Window
 from sparkllm.udf.windows import windows
 
 __all__ = ["RESULT_TYPE", "ask_engine", "evaluate", "llm_eval"]

@@ -12,72 +12,34 @@ import numpy as np
 import pyarrow as pa
 
 from sparkllm.answer_schema import json_schema
-from sparkllm.backend.client import EngineClient, Submission
+from sparkllm.backend.client import EngineClient
 from sparkllm.backend.engine import Sampling
+from sparkllm.backend.ledger.exchange import Beside
 from sparkllm.calls import LLMCall
 from sparkllm.errors import RowError
-from sparkllm.optimizer.dedup import dedup, digests
+from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import NULL, Encoded, encode
 from sparkllm.optimizer.prefix import Sequences
-from sparkllm.udf.prefix_counts import PrefixCounter, PrefixCounts
+from sparkllm.udf.kept_answers import KeptAnswers
+from sparkllm.udf.prefix_counts import PrefixCounter
 from sparkllm.udf.prompt import closing_text, static_text
 from sparkllm.udf.prompt_order import PromptOrder
 from sparkllm.udf.task import Task
 from sparkllm.udf.token_pieces import TokenPieces
 from sparkllm.udf.tokens import ChatTokenizer
+from sparkllm.udf.window import Answer, Window
 
-__all__ = ["COUNTS", "RESULT", "TEXTS", "Evaluation", "Window"]
+__all__ = ["COUNTS", "RESULT", "TEXTS", "Evaluation"]
 
 _ENGINE_COUNTS = ("prompt_tokens", "cached_tokens", "output_tokens")
 _PREFIX_COUNTS = ("static_tokens", "cached_data_tokens", "predicted_tokens", "predicted_data_tokens")
-COUNTS = ("distinct", "requests", *_ENGINE_COUNTS, *_PREFIX_COUNTS, "start_ms", "busy_ms")
+_LEDGER_COUNTS = ("ledger_rows", "ledger_prompts")
+COUNTS = ("distinct", "requests", *_LEDGER_COUNTS, *_ENGINE_COUNTS, *_PREFIX_COUNTS, "start_ms", "busy_ms")
 TEXTS = ("value", "error", "field_order")
 RESULT = pa.struct([*((name, pa.string()) for name in TEXTS), *((name, pa.int32()) for name in COUNTS)])
 
 _SAMPLE_ROWS = 4096  # enough to find the field order of the beer table; more costs time before the first request
 _REMEMBERED = 65_536  # prompts whose answers a task keeps for its later windows
-
-
-@dataclass(slots=True)
-class Answer:
-    """What one distinct prompt came to."""
-
-    value: str | None = None
-    error: str | None = None
-    detail: str = ""
-
-
-@dataclass
-class Window:
-    """Rows under way.
-
-    Attributes:
-        rows: number of rows.
-        owner: for each row the index of its answer, -1 where all fields are null.
-        first: for each answer the first row that asked.
-        answers: one for each distinct prompt of the window.
-        fresh: indices of the answers whose prompts are new to the task.
-        sent: indices of those the engine gets, in the order they are sent.
-        prefixes: what is expected of the KV cache for those.
-    """
-
-    rows: int
-    owner: np.ndarray
-    first: np.ndarray
-    answers: list[Answer]
-    fresh: np.ndarray
-    sent: np.ndarray
-    prefixes: PrefixCounts | None = None
-    submission: Submission | None = None
-
-    def wait(self, seconds: float) -> bool:
-        """Whether `Evaluation.restore` returns at once, after at most `seconds`."""
-        return self.submission is None or self.submission.wait(seconds)
-
-    def cancel(self) -> None:
-        """Let the engine drop what it has not answered yet."""
-        if self.submission is not None:
-            self.submission.cancel()
 
 
 @dataclass
@@ -99,6 +61,7 @@ class Evaluation:
         room = max(len(choice.encode()) for choice in choices) + 1 if choices else config.max_tokens
         schema = json_schema(self.call.schema, room) if self.call.schema else ""
         self._sampling = Sampling(room, config.temperature, choices=choices, json_schema=schema)
+        self._kept = KeptAnswers(self.task, self.engine, self._sampling)
         self._most_prompt_tokens = info.max_model_len - (room if choices else 1)
         # A sampled answer is one of many: two rows with the same prompt get one each.
         self._dedup = config.optimizer_dedup and config.temperature == 0
@@ -110,16 +73,18 @@ class Evaluation:
         self._prefix_counter = PrefixCounter(static, info.block_size, ends)
 
     def submit(self, fields: pa.StructArray) -> Window:
-        """Plan one window (dedup -> order -> tokenise) and hand it to the engine."""
+        """Plan one window (dedup -> ledger -> order -> tokenise) and hand it to the engine."""
         table = _encode(fields, self.call)
         asked = np.flatnonzero((table.codes != NULL).any(axis=1)) if self.call.fields else np.arange(len(fields))
         first, inverse = dedup(table.codes[asked]) if self._dedup else (np.arange(len(asked)),) * 2
         window = self._open(len(fields), asked, first, inverse)
         distinct = table.take(asked[first])
-        fresh = self._not_known(window, distinct)
+        keys = self._kept.keys(distinct)
+        fresh = self._not_kept(window, self._not_known(window, keys), keys)
         pieces = self._pieces(distinct.take(fresh))
         rows, orders = self._order.of(pieces)
-        self._send(window, fresh[rows], pieces.prompts(rows, orders))
+        beside = self._kept.beside([keys[i] for i in fresh[rows]], orders)
+        self._send(window, fresh[rows], pieces.prompts(rows, orders), beside)
         return window
 
     def _distinct_sample(self) -> Encoded:
@@ -133,16 +98,26 @@ class Evaluation:
         owner = np.full(rows, -1, dtype=np.int64)
         owner[asked] = inverse
         nothing = np.zeros(0, dtype=np.int64)
-        return Window(rows, owner, asked[first], [Answer() for _ in first], nothing, nothing)
+        return Window(rows, owner, asked[first], [Answer() for _ in first], nothing, nothing, nothing)
 
-    def _not_known(self, window: Window, distinct: Encoded) -> np.ndarray:
+    def _not_known(self, window: Window, keys: list[bytes]) -> np.ndarray:
         """The answers of a window that no earlier one has."""
         if not self._dedup:  # a sampled answer is that of one row
-            return np.arange(len(distinct.codes))
-        known = [self._recall(window, i, key) for i, key in enumerate(digests(distinct))]
+            return np.arange(len(keys))
+        known = [self._remember(window, i, key) for i, key in enumerate(keys)]
         return np.flatnonzero(~np.array(known, dtype=bool))
 
-    def _recall(self, window: Window, i: int, key: bytes) -> bool:
+    def _not_kept(self, window: Window, fresh: np.ndarray, keys: list[bytes]) -> np.ndarray:
+        """Those of the answers in `fresh` that the ledger does not know; it fills in the others."""
+        kept = np.zeros(len(fresh), dtype=bool)
+        for place, text in self._kept.recall([keys[i] for i in fresh]).items():
+            if self._wrong(text) is None:
+                answer = window.answers[fresh[place]]
+                answer.value, answer.kept, kept[place] = text, True, True
+        window.kept = fresh[kept]
+        return fresh[~kept]
+
+    def _remember(self, window: Window, i: int, key: bytes) -> bool:
         """Take the answer of an earlier window; it may still be under way, but it is restored before this one."""
         known = self._remembered.get(key)
         if known is not None and known.error != "engine_error":  # a failure may pass; what is too long or cut stays so
@@ -153,15 +128,16 @@ class Evaluation:
             self._remembered.popitem(last=False)
         return False
 
-    def _send(self, window: Window, order: np.ndarray, prompts: Sequences) -> None:
+    def _send(self, window: Window, order: np.ndarray, prompts: Sequences, beside: Beside | None) -> None:
         """`prompts` are those of the answers in `order`."""
         fits = prompts.lengths <= self._most_prompt_tokens
         for i, tokens in zip(order[~fits], prompts.lengths[~fits].tolist(), strict=True):
             self._too_long(window.answers[i], tokens)
         window.fresh, window.sent = order, order[fits]
         if fits.any():
-            prompt_ids = prompts.take(np.flatnonzero(fits)).to_arrow()
-            window.submission = self.engine.submit(prompt_ids, self._sampling, self.task.query)
+            some = np.flatnonzero(fits)
+            prompt_ids, beside = prompts.take(some).to_arrow(), beside.take(some) if beside is not None else None
+            window.submission = self.engine.submit(prompt_ids, self._sampling, self.task.query, beside)
             window.prefixes = self._prefix_counter.add(prompt_ids)  # while the engine is at work
 
     def _too_long(self, answer: Answer, tokens: int) -> None:
@@ -174,7 +150,7 @@ class Evaluation:
     def restore(self, window: Window) -> pa.StructArray:
         """Wait for the engine and lay the answers out in the order of the rows."""
         counts = {name: np.zeros(window.rows, dtype=np.int32) for name in COUNTS}
-        counts["distinct"][window.first[window.fresh]] = 1
+        counts["distinct"][window.first[window.fresh]] = counts["distinct"][window.first[window.kept]] = 1
         if window.submission is not None:
             self._collect(window, counts)
         if window.rows:
@@ -188,18 +164,19 @@ class Evaluation:
         assert window.prefixes is not None
         batch = window.submission.result()
         rows = window.first[window.sent]
-        counts["requests"][rows] = 1
+        kept = batch.column("kept").to_numpy(zero_copy_only=False)
+        counts["requests"][rows] = ~kept
         for name in _ENGINE_COUNTS:
             counts[name][rows] = batch.column(name).to_numpy()
         counted = batch.column("prompt_tokens").to_numpy() > 0  # a request that failed has no tokens to share
         for name, tokens in zip(_PREFIX_COUNTS, window.prefixes.of(counts["cached_tokens"][rows]), strict=True):
             counts[name][rows] = np.where(counted, tokens, 0)
         texts, errors, cut = (batch.column(name).to_pylist() for name in ("text", "error", "truncated"))
-        for i, text, error, truncated in zip(window.sent, texts, errors, cut, strict=True):
+        for i, known, text, error, truncated in zip(window.sent, kept.tolist(), texts, errors, cut, strict=True):
             answer = window.answers[i]
             detail = error or self._wrong(text)
             if detail is None:
-                answer.value = text
+                answer.value, answer.kept = text, known
             else:
                 answer.error, answer.detail = "truncated" if truncated else "engine_error", detail
 
@@ -216,6 +193,10 @@ class Evaluation:
         for answer in window.answers:
             if answer.error is not None:
                 self._report(answer)
+        kept = np.array([a.kept for a in answers], dtype=np.int32)
+        counts["ledger_rows"] = kept[window.owner]
+        asked = np.concatenate([window.kept, window.sent])  # here, and not in an earlier window
+        counts["ledger_prompts"][window.first[asked]] = kept[asked]
         owner = pa.array(np.where(window.owner < 0, len(answers) - 1, window.owner))
         values = pa.array([a.value for a in answers], type=pa.string()).take(owner)
         errors = pa.array([a.error for a in answers], type=pa.string()).take(owner)

@@ -19,7 +19,10 @@ import numpy as np
 from sparkllm.calls import LLMCall
 from sparkllm.optimizer.encode import NULL, Encoded
 
-__all__ = ["Template", "closing_text", "instruction_text", "key_text", "render", "static_text", "value_text"]
+__all__ = ["VERSION", "Template", "closing_text", "instruction_text", "key_text", "render", "static_text", "value_text"]
+
+# Answers are kept under it (udf/answer_keys.py): raise it when the same call and row give another text.
+VERSION = 1
 
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 # `{{name}}` stands for the text {name}; every other brace is plain text, as in JSON. Template.scala knows the same.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pyarrow import flight
 
 from sparkllm.backend.engine import Answer, EngineInfo, Sampling
 from sparkllm.backend.flight_service import FlightService
+from sparkllm.backend.ledger.exchange import Beside
 from sparkllm.backend.requests import Requests
 from sparkllm.backend.submission import Submission
 from sparkllm.backend.wire import AUTHORIZATION, location
@@ -24,15 +26,17 @@ TOKEN = "0123456789"
 class FakeEngine:
     """Prompts that start with -1 are refused, with -2 never answered, with -3 end the engine."""
 
-    info = EngineInfo("fake", 128, 16, "cpu", "{}", "<", ">", "0")
+    info = EngineInfo("fake", 128, 16, "cpu", "{}", "<", ">", "0", fingerprint="fake")
     dead = False
 
     def __init__(self) -> None:
+        self.asked = 0
         self.running = 0
         self.most_running = 0
         self.resets = 0
 
     async def answer(self, request_id: str, token_ids: list[int], sampling: Sampling) -> Answer:
+        self.asked += 1
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
@@ -78,14 +82,22 @@ class Served:
             results = list(client.do_action(flight.Action(action, body), self.options(token)))
         return bytes(results[0].body.to_pybytes())
 
-    def submit(self, token_ids: Any, max_in_flight: int = 1024, token: str = TOKEN) -> Submission:
-        from json import dumps
-
-        command = dumps({"sampling": Sampling().to_json(), "max_in_flight": max_in_flight, "query": "7"}).encode()
+    def submit(
+        self,
+        token_ids: Any,
+        max_in_flight: int = 1024,
+        token: str = TOKEN,
+        beside: Beside | None = None,
+        sampling: Sampling | None = None,
+    ) -> Submission:
+        command = {"sampling": (sampling or Sampling()).to_json(), "max_in_flight": max_in_flight, "query": "7"}
+        command |= {"ledger": beside.ledger.to_json()} if beside else {}
         client = flight.connect(self.address)
-        descriptor = flight.FlightDescriptor.for_command(command)
+        descriptor = flight.FlightDescriptor.for_command(json.dumps(command).encode())
         options = flight.FlightCallOptions(headers=[(AUTHORIZATION.encode(), f"Bearer {token}".encode())])
-        return Submission(token_ids, lambda: client.do_exchange(descriptor, options), lambda e: EngineError(str(e)))
+        return Submission(
+            token_ids, lambda: client.do_exchange(descriptor, options), lambda e: EngineError(str(e)), beside
+        )
 
 
 @contextlib.contextmanager

@@ -157,6 +157,7 @@ def a_session(master: str, engines: Path) -> SparkSession:
         model="demo",
         master=master,
         kv_cache_gib=1,
+        ledger="off",
         runtime_dir=str(engines),
         pool_wait_seconds=5,
         **{

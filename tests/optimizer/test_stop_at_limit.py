@@ -64,8 +64,8 @@ def submission_class(folder: Path, never: int) -> Any:
             texts = ["yes" if sum(ids) % 10 == 0 else "no" for ids in self.ids]
             counts = pa.array([1] * len(texts), type=pa.int32())
             columns = [pa.array(texts), pa.nulls(len(texts), pa.string()), counts, counts, counts]
-            columns.append(pa.array([False] * len(texts)))
-            names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated"]
+            columns += [pa.array([False] * len(texts))] * 2
+            names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated", "kept"]
             return pa.RecordBatch.from_arrays(columns, names=names)
 
     return Submission
@@ -82,7 +82,7 @@ def engine_class(submission: Any) -> Any:
             model = resources.files("sparkllm").joinpath("demo", "model", "tokenizer.json")
             text = model.read_text(encoding="utf-8")
             self.info = SimpleNamespace(
-                tokenizer_json=text, chat_prefix="", chat_suffix="", max_model_len=2048, block_size=16
+                tokenizer_json=text, chat_prefix="", chat_suffix="", max_model_len=2048, block_size=16, fingerprint=""
             )
 
         def agree(self, key: str, proposal: str) -> str:
@@ -96,7 +96,7 @@ def engine_class(submission: Any) -> Any:
         def take_started_seconds(self) -> float:
             return 0.0
 
-        def submit(self, ids: pa.ListArray, sampling: object, query: str) -> Any:
+        def submit(self, ids: pa.ListArray, sampling: object, query: str, beside: object) -> Any:
             return submission(ids)
 
     return Engine

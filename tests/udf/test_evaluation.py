@@ -14,6 +14,8 @@ from tokenizers import Tokenizer
 
 from sparkllm.backend.cores import usable_cores
 from sparkllm.backend.engine import Sampling
+from sparkllm.backend.ledger.exchange import Beside
+from sparkllm.backend.ledger.settings import LedgerSettings
 from sparkllm.errors import ConfigError, RowError
 from sparkllm.udf import arrow
 from sparkllm.udf.evaluation import RESULT
@@ -40,6 +42,7 @@ class Engine:
             chat_suffix="",
             max_model_len=context,
             block_size=16,
+            fingerprint="a model",
         )
         self.text = text
         self.asked: list[list[int]] = []
@@ -48,6 +51,8 @@ class Engine:
         self.held = 0
         self.truncated = False
         self.sampling: Sampling | None = None
+        self.ledger: dict[bytes, str] = {}
+        self.field_orders: list[str] = []
 
     def agree(self, key: str, proposal: str) -> str:
         return self.agreed.setdefault(key, proposal)
@@ -63,9 +68,15 @@ class Engine:
     def take_started_seconds(self) -> float:
         return 0.0
 
-    def submit(self, ids: pa.ListArray, sampling: Sampling, query: str) -> SimpleNamespace:
+    def recall(self, ledger: LedgerSettings, keys: list[bytes], query: str) -> dict[int, str]:
+        return {place: self.ledger[key] for place, key in enumerate(keys) if key in self.ledger}
+
+    def submit(self, ids: pa.ListArray, sampling: Sampling, query: str, beside: Beside | None) -> SimpleNamespace:
         self.sampling = sampling
         self.asked += ids.to_pylist()
+        if beside is not None:
+            self.ledger |= dict.fromkeys(beside.keys.to_pylist(), self.text or "")
+            self.field_orders += beside.field_orders.to_pylist()
         return SimpleNamespace(wait=lambda _: True, result=lambda: self.answers(len(ids)), cancel=self.cancel)
 
     def cancel(self) -> None:
@@ -76,13 +87,14 @@ class Engine:
         error = None if self.text is not None else "no answer"
         counts = pa.array([1] * n, type=pa.int32())
         texts, errors = pa.array([self.text] * n, type=pa.string()), pa.array([error] * n, type=pa.string())
-        names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated"]
-        cut = pa.array([self.truncated] * n)
-        return pa.RecordBatch.from_arrays([texts, errors, counts, cached, counts, cut], names=names)
+        names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated", "kept"]
+        cut, kept = (pa.array([flag] * n) for flag in (self.truncated, False))
+        return pa.RecordBatch.from_arrays([texts, errors, counts, cached, counts, cut, kept], names=names)
 
 
 def batches(call: str, *columns: list, size: int = 1000, **settings: object) -> Batches:
     arrays = [pa.array(column, type=pa.string()) for column in columns]
+    settings = {"ledger": "off"} | settings
     conf = {f"spark.sparkllm.{key}": str(value).lower() for key, value in settings.items()}
     request = json.dumps({"call": json.loads(call), "conf": conf, "application": "app"})
     whole = pa.StructArray.from_arrays(arrays, names=[f"f{i}" for i in range(len(arrays))])

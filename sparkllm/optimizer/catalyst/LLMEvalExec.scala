@@ -103,6 +103,8 @@ object LLMEvalExec {
     ("rows", None, "rows entering LLMEval"),
     ("distinct", Some("distinct"), "distinct prompts"),
     ("requests", Some("requests"), "requests sent to vLLM"),
+    ("ledger_rows", Some("ledger_rows"), "rows answered from the ledger"),
+    ("ledger_prompts", Some("ledger_prompts"), "prompts answered from the ledger"),
     ("prompt_tokens", Some("prompt_tokens"), "prompt tokens"),
     ("cached_tokens", Some("cached_tokens"), "cached prompt tokens"),
     ("output_tokens", Some("output_tokens"), "output tokens"),

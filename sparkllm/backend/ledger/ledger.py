@@ -1,0 +1,176 @@
+"""The ledger as an engine's server uses it: answers are kept as they come, and whatever breaks, queries go on.
+
+The promise: an answer leaves the server at once and is committed at most 0.05 s and one transaction later. When the
+server is killed, those of that time are paid for again, and what was under way; nothing that was committed is. On the
+shared path answers appear when the engine's last stream has ended, or 10 s after they were given.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparkllm.backend.engine import Answer, Sampling
+from sparkllm.backend.ledger.batches import Batches
+from sparkllm.backend.ledger.settings import LedgerSettings
+from sparkllm.backend.ledger.store import AnswerStore, Kept
+from sparkllm.errors import LedgerError
+
+if TYPE_CHECKING:
+    from sparkllm.backend.ledger.others import Others
+    from sparkllm.backend.ledger.shared import SharedAnswers
+
+__all__ = ["Ledger", "Ledgers", "may_be_kept"]
+
+_COMMIT_SECONDS, _COMMIT_ANSWERS = 0.05, 512
+_SHARE_SECONDS, _SHARE_ANSWERS = 10.0, 10_000
+
+
+def may_be_kept(answer: Answer, sampling: Sampling) -> bool:
+    """Whether this is an answer that holds for ever: none that failed, was sampled, or is not of the form asked for."""
+    if answer.error is not None or answer.text is None or sampling.temperature > 0:
+        return False
+    if sampling.json_schema and not _is_object(answer.text):
+        return False
+    return not sampling.choices or answer.text in sampling.choices
+
+
+class Ledger:
+    """One ledger and one model. No method raises for a ledger that does not work; `trouble` says what was wrong.
+
+    Args:
+        settings: which ledger.
+        fingerprint: of the model; answers of others are not looked for on the shared path.
+    """
+
+    def __init__(self, settings: LedgerSettings, fingerprint: str) -> None:
+        self.trouble = ""
+        self._told: set[str] = set()
+        self._settings = settings
+        self._store: AnswerStore | None = None
+        self._local = Batches(self._commit, self._not_written, _COMMIT_SECONDS, _COMMIT_ANSWERS)
+        self._outgoing = Batches(self._share, self._not_shared, _SHARE_SECONDS, _SHARE_ANSWERS)
+        self._shared: SharedAnswers | None = None
+        self._others: Others | None = None
+        try:
+            self._store = AnswerStore(Path(settings.folder), settings.days)
+        except LedgerError as error:
+            self._say(error)
+        if self._store is not None and settings.shared_path:
+            self._open_shared(self._store, fingerprint)
+
+    def _open_shared(self, store: AnswerStore, fingerprint: str) -> None:
+        from sparkllm.backend.ledger.others import Others
+        from sparkllm.backend.ledger.shared import SharedAnswers
+
+        try:
+            self._shared = SharedAnswers(self._settings.shared_path, fingerprint)
+        except (OSError, ValueError, NotImplementedError) as error:  # Arrow knows no such URI
+            self._say(error, "answers are not shared")
+        else:
+            self._others = Others(self._shared, store, self._settings.max_bytes, self._say)
+
+    def recall(self, keys: Sequence[bytes]) -> dict[bytes, str]:
+        """The answers that are known, those of other clusters included."""
+        if self._others is not None:
+            self._others.look()
+        return self.find(keys)
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
+        """The answers that are known on this host."""
+        found = {key: kept.text for key in keys if (kept := self._local.get(key)) is not None}
+        store = self._store
+        if store is None:
+            return found
+        try:
+            # Asked for second: what has left the first meanwhile is here.
+            return store.recall([key for key in keys if key not in found]) | found
+        except sqlite3.Error as error:
+            self._give_up(error)
+            return found
+
+    def keep(self, key: bytes, text: str, field_order: str) -> None:
+        """Keep an answer, soon; returns at once."""
+        if self._store is not None:
+            answer = Kept(key, text, field_order, int(time.time()))
+            self._local.add(answer)
+            if self._shared is not None:
+                self._outgoing.add(answer)
+
+    def take_trouble(self, query: str) -> str:
+        """`trouble` for the first task of a query that asks, "" for the others: it is one warning, not one a task."""
+        if not self.trouble or query in self._told:
+            return ""
+        self._told.add(query)
+        return self.trouble
+
+    def flush(self, seconds: float = 0.0) -> bool:
+        """Write what is there now; whether all is written, shared path included, after at most `seconds`."""
+        written = [batches.flush(seconds) for batches in (self._local, self._outgoing)]
+        return all(written)
+
+    def _commit(self, answers: list[Kept]) -> None:
+        if self._store is not None:
+            self._store.write(answers)
+            # More than came: a full ledger must get below its limit.
+            self._store.make_room(self._settings.max_bytes, 2 * len(answers))
+
+    def _not_written(self, error: Exception) -> bool:
+        self._say(error)
+        return False
+
+    def _share(self, answers: list[Kept]) -> None:
+        if self._shared is not None:
+            name = self._shared.append(answers)
+            if self._store is not None:
+                self._store.take_in(name, [])
+
+    def _not_shared(self, error: Exception) -> bool:
+        self._say(error, f"answers do not reach {self._settings.shared_path}")
+        return True
+
+    def _give_up(self, error: Exception) -> None:
+        self._store = None
+        self._say(error)
+
+    def _say(self, error: Exception, what: str = "answers are not kept from here on") -> None:
+        """Once; a disk that is full would say so with every transaction."""
+        if not self.trouble:
+            self.trouble = (
+                f"{what}: {error}. The query goes on; see to it, or run `sparkllm ledger clear`. "
+                f"Ledger: {self._settings.folder}"
+            )
+            print(f"sparkllm: {self.trouble}", flush=True)
+
+
+class Ledgers:
+    """The ledgers that a server's clients have asked for."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self._fingerprint = fingerprint
+        self._open: dict[LedgerSettings, Ledger] = {}
+        self._lock = threading.Lock()
+
+    def of(self, settings: LedgerSettings) -> Ledger:
+        """The ledger of these settings, opened where this is the first to ask for it."""
+        with self._lock:
+            if settings not in self._open:
+                self._open[settings] = Ledger(settings, self._fingerprint)
+            return self._open[settings]
+
+    def flush(self) -> None:
+        """Let nothing wait that could be written; returns at once."""
+        for ledger in list(self._open.values()):
+            ledger.flush()
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
