@@ -156,13 +156,14 @@ def jumps(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[s
             for repeat in range(args.repeats):
                 offered = choices(engine)
                 del offered["known"], offered["by batch"]
+                found = found or {name: [] for name in offered}
                 engine.acceptance(lambda number, a=before: a)
                 steady(engine, offered["goodput"], batch, SETTLE)
                 engine.acceptance(lambda number, a=after: a)
                 steady(engine, offered["goodput"], batch, BACK - MOST)
                 steps = steps_of(engine, offered["k = 0"], batch, args.seconds)
                 for name in turns(engine, list(offered), 1, args.seed + repeat):
-                    found.setdefault(name, []).append(steady(engine, offered[name], batch, steps))
+                    found[name].append(steady(engine, offered[name], batch, steps))
             yield {"batch": batch, "before": before, "after": after, "turns": found}
 
 
