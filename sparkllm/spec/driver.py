@@ -156,7 +156,8 @@ class Driver:
             self.policy.observe(outcome, seconds, step)
             self._log.step(self.policy, step, outcome, seconds)
             if self._matching or step.draft_tokens or not step.draft_length:
-                gained = seconds * sum(accepted for _, _, accepted in outcome) / max(1, step.batch)
+                saved = seconds * sum(accepted for _, _, accepted in outcome) / max(1, step.batch)
+                gained = max(0.0, saved - (step.predicted - step.plain))
                 spent = ended.spent + perf_counter() - began
                 if ended.held:
                     self._rest.held(seconds, gained)
