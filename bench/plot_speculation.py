@@ -1,7 +1,7 @@
 """A result of speculation.py as a plot: tokens a second over those without drafts, a panel for each batch.
 
 pip install 'sparkllm[bench]'
-python bench/plot_speculation.py bench/results/speculation.json bench/results/speculation.svg
+python bench/plot_speculation.py bench/results/speculation_grid.json bench/results/speculation_grid.svg
 """
 
 from __future__ import annotations

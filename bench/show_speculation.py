@@ -1,6 +1,6 @@
 """The tables of a result of speculation.py.
 
-    python bench/show_speculation.py bench/results/speculation.json
+    python bench/show_speculation.py bench/results/speculation_grid.json
 
 by best: goodput's speed by that of the best fixed draft length (*), median of the turns and their quartiles; by k = 0:
 the same by no speculation; known: the policy with the true acceptance. mean: mean draft length of goodput.

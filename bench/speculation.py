@@ -1,8 +1,8 @@
 """Speculative decoding by goodput against fixed draft lengths, on a real engine with a controlled acceptance.
 
-    python bench/make_random_model.py TARGET --hidden 512 --layers 9
+    python bench/make_random_model.py TARGET --hidden 768 --layers 8
     python bench/make_random_model.py DRAFT --hidden 64 --layers 1
-    python bench/speculation.py --model TARGET --draft DRAFT --json bench/results/speculation.json
+    python bench/speculation.py --model TARGET --draft DRAFT --parts grid --json bench/results/speculation_grid.json
 
 grid     for each acceptance and batch: expected tokens a second of every fixed draft length, of a table by batch size
          tuned on another acceptance (what vLLM offers), of the goodput policy, and of the policy with the true
