@@ -84,7 +84,7 @@ def an_engine(folder: Path, drafter: str, dtype: str) -> Any:
                 dtype=dtype,
                 enforce_eager=True,
                 block_size=32,
-                num_gpu_blocks_override=40,
+                num_gpu_blocks_override=34,
                 kv_cache_memory_bytes=2**28,
                 max_num_seqs=24,
                 max_num_batched_tokens=256,
@@ -102,7 +102,7 @@ def decode(engine: Any) -> dict[str, Any]:
     tokens: dict[str, list[int]] = {}
     seen = Counter(preemptions=0, cached=0, chunked=0, aborted=0)
     while waiting or engine.has_unfinished_requests():
-        for i, text in [waiting.popleft() for _ in range(min(3, len(waiting)))]:
+        for i, text in [waiting.popleft() for _ in range(min(8, len(waiting)))]:
             engine.add_request(f"r{i}", {"prompt_token_ids": text}, parameters(i))
         running = list(scheduler.running)
         seen["chunked"] += sum(0 < r.num_computed_tokens < r.num_prompt_tokens for r in running)
