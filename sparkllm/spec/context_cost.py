@@ -58,7 +58,7 @@ class ContextCost:
 def _not_negative(inputs: Floats, seconds: Floats) -> tuple[float, float]:
     """Least squares of two coefficients that are 0 or more."""
     if np.linalg.matrix_rank(inputs) == 2:
-        both = np.linalg.lstsq(inputs, seconds)[0]
+        both = np.linalg.lstsq(inputs, seconds, rcond=None)[0]
         if (both >= 0).all():
             return float(both[0]), float(both[1])
     alone = [_slope(column, seconds) for column in inputs.T]
