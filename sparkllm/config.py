@@ -46,13 +46,21 @@ class LLMConfig:
     temperature: float = _setting(0.0, "Sampling temperature; 0 is greedy.", least=0)
     fail_on_error: bool = _setting(False, "true: a row without an answer fails the job; false: it is NULL, counted.")
 
+    engine: str = _setting(
+        "vllm",
+        "What answers: `vllm`; or `dry-run`, which counts tokens and prefix hits without weights and answers nothing.",
+        choices=("vllm", "dry-run"),
+    )
+    dry_run_tokens_per_second: float = _setting(
+        0.0, "Prompt tokens a dry run computes in a second, those from its cache not counted; 0: at once.", least=0
+    )
     max_model_len: int = _setting(0, "Longest prompt plus answer, in tokens; 0 takes the model's own limit.", least=0)
     dtype: str = _setting("auto", "Weights' type, as in vLLM: auto, bfloat16, float16, float32.")
     block_size: int = _setting(
         0, "KV-cache block, in tokens; 0 takes 32 on a CPU and vLLM's default on a GPU.", least=0
     )
     kv_cache_gib: float = _setting(
-        0.0, "KV cache, in GiB; 0 takes 1 on a CPU and what vLLM finds free on a GPU.", least=0
+        0.0, "KV cache, in GiB; 0 takes 1 on a CPU and what vLLM finds free on a GPU (a dry run: 16).", least=0
     )
     gpu_memory_utilization: float = _setting(0.9, "Share of GPU memory for vLLM.", least=0)
     max_num_seqs: int = _setting(0, "Most sequences in one engine step; 0 takes vLLM's default.", least=0)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
-from sparkllm.backend.chat import split_template
+from sparkllm.backend.model_files import chat_frame, model_files
 from sparkllm.backend.model_path import resolve
 from sparkllm.errors import EngineStartError
 from sparkllm.udf.joints import Joints
@@ -46,56 +41,19 @@ class RoughTokenizer:
 def model_tokenizer(model: str, chat_template: str = "") -> ChatTokenizer | None:
     """The tokenizer of a model in a local folder or in Hugging Face's cache, with the model's chat frame.
 
-    Nothing is downloaded. The frame is left out where it cannot be had without transformers; it is some ten tokens.
+    Nothing is downloaded. The frame is left out where it cannot be had; it is some ten tokens.
 
     Returns:
         None where there is no tokenizer.json.
     """
     try:
-        files = _files(resolve(model))
+        files = model_files(resolve(model))
     except EngineStartError:
         return None
     if "tokenizer.json" not in files:
         return None
-    prefix, suffix = _frame(files, chat_template)
+    try:
+        prefix, suffix = chat_frame(files, chat_template)
+    except EngineStartError:
+        prefix, suffix = "", ""
     return ChatTokenizer.shared(files["tokenizer.json"].read_text(encoding="utf-8"), prefix, suffix)
-
-
-def _files(model: str) -> dict[str, Path]:
-    from huggingface_hub import try_to_load_from_cache  # comes with tokenizers
-
-    names = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-    if Path(model).is_absolute():
-        found = {name: Path(model, name) for name in names}
-    else:
-        cached = {name: try_to_load_from_cache(model, name) for name in names}
-        found = {name: Path(path) for name, path in cached.items() if isinstance(path, str)}
-    return {name: path for name, path in found.items() if path.is_file()}
-
-
-def _frame(files: Mapping[str, Path], chat_template: str) -> tuple[str, str]:
-    config = json.loads(files["tokenizer_config.json"].read_text(encoding="utf-8")) if len(files) > 1 else {}
-    own = files.get("chat_template.jinja")
-    template = chat_template or (own.read_text(encoding="utf-8") if own else config.get("chat_template"))
-    try:
-        from jinja2 import TemplateError
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-    except ImportError:  # comes with vLLM, which a driver need not have
-        return "", ""
-    if not isinstance(template, str):
-        return "", ""
-    tokens = {name: _text(config.get(name)) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
-
-    def render(messages: list[dict[str, Any]]) -> str:
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        options = {"add_generation_prompt": True, "enable_thinking": False}
-        return environment.from_string(template).render(messages=messages, **tokens, **options)
-
-    try:
-        return split_template(render)
-    except (EngineStartError, TemplateError):
-        return "", ""
-
-
-def _text(token: Any) -> str:
-    return str(token.get("content", "") if isinstance(token, dict) else token or "")

@@ -15,9 +15,9 @@ from sparkllm.backend.speculation import resolve_speculation
 from sparkllm.config import LLMConfig
 from sparkllm.errors import ConfigError, EngineStartError
 
-__all__ = ["Answer", "Engine", "EngineInfo", "EngineSpec", "Sampling"]
+__all__ = ["DRY_RUN", "Answer", "Engine", "EngineInfo", "EngineSpec", "Sampling"]
 
-
+DRY_RUN = "dry-run"
 _CPU, _ALL = "cpu", "all"
 
 
@@ -87,6 +87,7 @@ class EngineInfo:
         vllm_version: version of vLLM that answers.
         cache_tokens: tokens that the KV cache holds; 0 where that is not known.
         fingerprint: changes with whatever may change an answer; empty where answers cannot be kept.
+        max_num_seqs: most sequences in one engine step; 0 where that is not known.
     """
 
     model: str
@@ -99,6 +100,7 @@ class EngineInfo:
     vllm_version: str
     cache_tokens: int = 0
     fingerprint: str = ""
+    max_num_seqs: int = 0
 
     def to_json(self) -> str:
         """One JSON object, the inverse of `from_json`."""
@@ -145,6 +147,8 @@ class EngineSpec:
         fingerprint: changes when the files of a local model change.
         devices: `cpu`, or the GPUs that it is given or are visible (`CUDA_VISIBLE_DEVICES`), or `all`.
         speculation: off, auto, ngram, suffix, draft:<folder or hub id> or eagle:<folder or hub id>.
+        engine: `vllm`, or `dry-run`.
+        tokens_per_second: of a dry run; 0: at once.
     """
 
     application: str
@@ -161,6 +165,8 @@ class EngineSpec:
     speculation: str = "off"
     engine_options: str = "{}"
     idle_seconds: float = 600.0
+    engine: str = "vllm"
+    tokens_per_second: float = 0.0
 
     @classmethod
     def of(cls, config: LLMConfig, model: str | None, application: str, gpus: tuple[str, ...] = ()) -> Self:
@@ -177,7 +183,8 @@ class EngineSpec:
         devices, options = visible_devices(gpus), _options(config.engine_options)
         if len(gpus) > 1 and devices != _CPU:
             options.setdefault("tensor_parallel_size", len(gpus))
-        speculation, drafter = resolve_speculation(config.speculation, devices, options)
+        dry = config.engine == DRY_RUN
+        speculation, drafter = resolve_speculation("off" if dry else config.speculation, devices, options)
         return cls(
             application=application,
             model=resolved,
@@ -193,6 +200,8 @@ class EngineSpec:
             speculation=speculation,
             engine_options=json.dumps(options, sort_keys=True),
             idle_seconds=config.idle_seconds,
+            engine=config.engine,
+            tokens_per_second=config.dry_run_tokens_per_second if dry else 0.0,
         )
 
     @property

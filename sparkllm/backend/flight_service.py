@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import itertools
 import json
 import threading
 from collections import OrderedDict
@@ -26,6 +25,7 @@ __all__ = ["FlightService"]
 _POLL_SECONDS = 0.2
 _AGREEMENTS = 10_000
 _ACTION_SECONDS = 60.0
+_MOST_TOKENS = 2**21  # of one stream's requests: as Python's integers they take some 40 bytes each
 
 
 class _TokenCheck(flight.ServerMiddlewareFactory):
@@ -63,9 +63,8 @@ class FlightService(flight.FlightServerBase):
                 more = True
                 # Read no more than the engine may hold: gRPC's flow control then holds the client back.
                 while (more or stream.in_flight) and not context.is_cancelled():
-                    if more and (room := limit - stream.in_flight):
-                        rows = list(itertools.islice(prompts, room))
-                        more = len(rows) == room
+                    if more and (room := limit - stream.in_flight) and stream.tokens_in_flight < _MOST_TOKENS:
+                        rows, more = _some(prompts, room, _MOST_TOKENS - stream.tokens_in_flight)
                         stream.start(rows)
                     if stream.in_flight and (answers := stream.collect(_POLL_SECONDS)):
                         writer.write_batch(answer_batch(answers))
@@ -115,3 +114,14 @@ def _prompts(reader: Any) -> Iterator[Prompt]:
     for chunk in reader:
         batch: pa.RecordBatch = chunk.data
         yield from prompt_rows(batch)
+
+
+def _some(prompts: Iterator[Prompt], rows: int, tokens: int) -> tuple[list[Prompt], bool]:
+    """(the next prompts: up to `rows` of them, and no more once they have `tokens`; whether there may be more)."""
+    taken: list[Prompt] = []
+    for prompt in prompts:
+        taken.append(prompt)
+        tokens -= len(prompt.token_ids)
+        if len(taken) == rows or tokens <= 0:
+            return taken, True
+    return taken, False

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from sparkllm.backend import lease
-from sparkllm.backend.engine import EngineSpec
+from sparkllm.backend.engine import DRY_RUN, EngineSpec
 from sparkllm.backend.folder import EngineFolder, root_for, write_private
 from sparkllm.backend.processes import ProcessRef, end_group, group_of
 from sparkllm.backend.start_error import explain
@@ -58,7 +58,8 @@ def await_ready(spec: EngineSpec, config: LLMConfig) -> tuple[EngineFolder, Engi
         if waited > next_sign:
             next_sign += _SIGN_SECONDS
             print(
-                f"sparkllm: starting vLLM for model {spec.model} ({waited:.0f} s), log: {folder.log}", file=sys.stderr
+                f"sparkllm: starting {spec.engine} for model {spec.model} ({waited:.0f} s), log: {folder.log}",
+                file=sys.stderr,
             )
         time.sleep(_POLL_SECONDS)
 
@@ -96,7 +97,8 @@ def end_earlier_applications(root: Path, application: str) -> None:
 
 def _start(folder: EngineFolder, last: EngineState) -> EngineState:
     """Start a watchdog, which starts the server; with the lock held."""
-    _check_vllm()
+    if folder.spec.engine != DRY_RUN:
+        _check_vllm()
     if last.watchdog is not None:
         end_group(last.watchdog, grace=0.0)
     sweep(folder.path.parent)

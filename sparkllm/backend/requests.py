@@ -15,6 +15,7 @@ from sparkllm.backend.engine import Answer, Engine, Sampling
 from sparkllm.backend.ledger.ledger import Ledger, Ledgers, may_be_kept
 from sparkllm.backend.query_speculation import QuerySpeculation
 from sparkllm.backend.single_flight import SingleFlight
+from sparkllm.backend.turns import Turns
 from sparkllm.backend.wire import Prompt
 from sparkllm.errors import EngineDiedError
 
@@ -25,6 +26,9 @@ COUNTERS = (
 )  # fmt: skip
 # Answers of one engine step arrive together; waiting this long puts them into one message.
 _COALESCE_SECONDS = 0.003
+# Requests inside the engine, in its largest steps: one that it computes, and one from which it fills up the next.
+_STEPS = 2
+_MOST = 1024  # where the engine does not say how large its steps are
 # Queries whose own counts are kept.
 _QUERIES = 1000
 
@@ -38,6 +42,7 @@ class Requests:
         self.totals = _zeros()
         self.ledgers = Ledgers(engine.info.fingerprint)
         self.flights = SingleFlight()
+        self.turns = Turns(_STEPS * engine.info.max_num_seqs or _MOST)
         self._by_query: OrderedDict[str, Counter[str]] = OrderedDict()
         self._speculation = QuerySpeculation(engine.speculation, _QUERIES)
         self._names = itertools.count()
@@ -52,7 +57,7 @@ class Requests:
         With a ledger, answers are kept there, and what it knows or what is under way is not asked again.
         """
         self._count_streams(1)
-        stream = Stream(self, f"stream-{next(self._names)}", sampling, self._counts(query), ledger)
+        stream = Stream(self, f"stream-{next(self._names)}", sampling, query, self._counts(query), ledger)
         try:
             with self._speculation.of(query):
                 yield stream
@@ -101,9 +106,17 @@ class Stream:
     """The requests of one client. Its public methods belong to the client's thread, the others to the loop."""
 
     def __init__(
-        self, requests: Requests, name: str, sampling: Sampling, counts: Counter[str], ledger: Ledger | None
+        self,
+        requests: Requests,
+        name: str,
+        sampling: Sampling,
+        query: str,
+        counts: Counter[str],
+        ledger: Ledger | None,
     ) -> None:
-        self.in_flight = 0
+        self.in_flight = self.tokens_in_flight = 0
+        self._tokens: dict[int, int] = {}  # of each prompt in flight
+        self._query = query
         self._counts = counts
         self._requests = requests
         self._name = name
@@ -115,6 +128,8 @@ class Stream:
     def start(self, rows: list[Prompt]) -> None:
         """Hand prompts to the engine."""
         self.in_flight += len(rows)
+        self._tokens.update((prompt.id, len(prompt.token_ids)) for prompt in rows)
+        self.tokens_in_flight += sum(len(prompt.token_ids) for prompt in rows)
         self._requests.loop.call_soon_threadsafe(self._start, rows)
 
     def collect(self, timeout: float) -> list[tuple[int, Answer]]:
@@ -137,6 +152,7 @@ class Stream:
                 raise outcome
             answers.append(outcome)
         self.in_flight -= len(answers)
+        self.tokens_in_flight -= sum(self._tokens.pop(number) for number, _ in answers)
         return answers
 
     def abort(self) -> None:
@@ -175,6 +191,10 @@ class Stream:
         return answer
 
     async def _ask(self, prompt: Prompt) -> Answer:
+        async with self._requests.turns.turn(self._query, len(prompt.token_ids)):
+            return await self._ask_now(prompt)
+
+    async def _ask_now(self, prompt: Prompt) -> Answer:
         self._count(requests=1)
         try:
             answer = await self._requests.engine.answer(f"{self._name}-{prompt.id}", prompt.token_ids, self._sampling)

@@ -1,4 +1,4 @@
-"""The engine's server process: one event loop with vLLM on it, and the Flight service in front.
+"""The engine's server process: one event loop with the engine on it, and the Flight service in front.
 
 Started by `watchdog`, never by hand. Module level stays light: vLLM's own spawned processes import it again.
 """
@@ -14,7 +14,7 @@ import time
 import traceback
 from pathlib import Path
 
-from sparkllm.backend.engine import Engine, EngineSpec
+from sparkllm.backend.engine import DRY_RUN, Engine, EngineSpec
 from sparkllm.backend.folder import EngineFolder
 from sparkllm.backend.start_error import explain, root_cause, tail
 from sparkllm.backend.state import Phase
@@ -68,6 +68,10 @@ async def _serve(folder: EngineFolder) -> None:
 
 
 async def _engine(spec: EngineSpec, folder: Path) -> Engine:
+    if spec.engine == DRY_RUN:
+        from sparkllm.backend.dry_run_engine import DryRunEngine
+
+        return DryRunEngine(spec)
     from sparkllm.backend.vllm_engine import VLLMEngine
 
     engine = VLLMEngine(spec, folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from sparkllm.errors import EngineError
 __all__ = ["Submission"]
 
 _ROWS_PER_MESSAGE = 512
+_TOKENS_PER_MESSAGE = 2**20  # the server holds one message whole, and reads the next while it works on it
 
 
 class Submission:
@@ -110,6 +111,16 @@ class Submission:
         # A broken stream shows on the reading side, with the server's reason.
         with contextlib.suppress(flight.FlightError, pa.ArrowException, OSError):
             writer.begin(PROMPTS)
-            for start in range(0, self._batch.num_rows, _ROWS_PER_MESSAGE):
-                writer.write_batch(self._batch.slice(start, _ROWS_PER_MESSAGE))
+            for message in _messages(self._batch):
+                writer.write_batch(message)
             writer.done_writing()
+
+
+def _messages(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The rows in slices, each as long as one message may be; a prompt longer than that goes alone."""
+    offsets, start = batch.column("token_ids").offsets.to_numpy(), 0
+    while start < batch.num_rows:
+        fits = int(np.searchsorted(offsets, offsets[start] + _TOKENS_PER_MESSAGE, side="right")) - 1
+        stop = min(max(fits, start + 1), start + _ROWS_PER_MESSAGE, batch.num_rows)
+        yield batch.slice(start, stop - start)
+        start = stop

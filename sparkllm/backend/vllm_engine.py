@@ -247,6 +247,7 @@ def _info(llm: Any, spec: EngineSpec, tokenizer_json: str, prefix: str, suffix: 
         vllm_version=vllm.__version__,
         cache_tokens=(config.cache_config.num_gpu_blocks or 0) * config.cache_config.block_size,
         fingerprint=answers_fingerprint(spec, revision, tokenizer_json, prefix + "\0" + suffix, length),
+        max_num_seqs=config.scheduler_config.max_num_seqs,
     )
 
 
