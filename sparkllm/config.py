@@ -76,6 +76,14 @@ class LLMConfig:
     idle_seconds: float = _setting(
         600.0, "An engine without requests for this long ends; the next query restarts it.", least=0
     )
+    hang_seconds: float = _setting(
+        300.0,
+        "An engine with requests that makes no step for this long is started again; 0: never.",
+        least=0,
+    )
+    engine_restarts: int = _setting(
+        3, "Deaths of its engine that a Spark task bears; what was not answered is asked again.", least=0
+    )
     runtime_dir: str = _setting("", "Folder of sockets and logs; empty takes sparkllm-<uid> in the temporary folder.")
 
     ledger: str = _setting(

@@ -44,7 +44,15 @@ class EngineStartError(EngineError):
 
 
 class EngineDiedError(EngineError):
-    """The engine ended while requests were under way."""
+    """The engine ended while requests were under way.
+
+    Attributes:
+        reason: what it died of, without what to do about it.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class LedgerError(SparkLLMError):

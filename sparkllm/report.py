@@ -22,6 +22,7 @@ _REASONS = {
     "too_long": "prompt longer than the model takes",
     "truncated": "answer cut at maxTokens",
     "engine_error": "engine error",
+    "engine_killed": "the engine died of it",
 }
 
 
@@ -35,7 +36,7 @@ class CallReport:
             where no task ran, () where each row had its own.
         rows: rows that entered LLMEval.
         distinct: distinct prompts among them, as far as one task sees.
-        requests: prompts sent to vLLM.
+        requests: prompts sent to vLLM; one that was under way when an engine died counts again when it is sent again.
         ledger_rows, ledger_prompts: rows and distinct prompts whose answer was kept from earlier, or asked for by
             another task at that moment.
         prompt_tokens, cached_tokens: tokens of those prompts, and how many of them vLLM found in its KV cache.
@@ -45,8 +46,8 @@ class CallReport:
         predicted_tokens, predicted_data_tokens: the same two as a cold cache of any size would have served, block by
             block, with the prompts of each task in the order they were sent.
         start_ms: time spent starting an engine, in milliseconds.
-        null_fields, too_long, truncated, engine_error: rows that are NULL, by reason; only a typed answer
-            is `truncated`: plain text may be cut and stays.
+        null_fields, too_long, truncated, engine_error, engine_killed: rows that are NULL, by reason; only a typed
+            answer is `truncated`: plain text may be cut and stays.
     """
 
     call: LLMCall
@@ -68,6 +69,7 @@ class CallReport:
     too_long: int
     truncated: int
     engine_error: int
+    engine_killed: int
     pools: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -221,7 +223,7 @@ def _paid_line(paid: Mapping[str, int]) -> str:
         f"{paid['requests']:,} requests, {paid['prompt_tokens']:,} prompt tokens ({paid['cached_tokens']:,} cached), "
         f"{paid['output_tokens']:,} output tokens"
     )
-    extra = ", ".join(f"{paid[name]:,} {name}" for name in ("failed", "aborted") if paid[name])
+    extra = ", ".join(f"{paid[name]:,} {name}" for name in ("failed", "aborted", "resent") if paid.get(name))
     return f"{line}; {extra}" if extra else line
 
 

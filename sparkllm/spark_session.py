@@ -92,8 +92,8 @@ def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:
 
     Each is {"query", "seconds", "succeeded", "error", "calls": [{"call", "field_orders", "rows", "distinct",
     "requests", "ledger_rows", "ledger_prompts", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms",
-    "busy_ms", "null_fields", "too_long", "truncated", "engine_error", "pools"}]}; a field order is "2,0,1", by number;
-    pools are rows by kind of replica, empty without a placement.
+    "busy_ms", "null_fields", "too_long", "truncated", "engine_error", "engine_killed", "pools"}]}; a field order is
+    "2,0,1", by number; pools are rows by kind of replica, empty without a placement.
     """
     spark = _some_session(spark)
     reports = _load(spark, f"{_PACKAGE}.Reports")

@@ -12,13 +12,15 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import flight
 
 from sparkllm.backend.engine import EngineInfo, EngineSpec, Sampling
+from sparkllm.backend.events import note
 from sparkllm.backend.folder import EngineFolder, root_for
 from sparkllm.backend.launch import await_ready, end, end_earlier_applications
 from sparkllm.backend.ledger.exchange import Beside, read_found, recall_question
@@ -34,20 +36,23 @@ __all__ = ["EngineClient", "Submission", "connect", "paid", "stop"]
 
 _ACTION_SECONDS = 90.0
 # The watchdog sees, and says why, a moment after the socket broke.
-_DEATH_SECONDS = 2.0
+_DEATH_SECONDS = 5.0
 _CONNECT_TRIES = 5
 
 _clients: dict[tuple[int, EngineSpec, int], EngineClient] = {}
 _locks: defaultdict[tuple[int, EngineSpec, int], threading.Lock] = defaultdict(threading.Lock)
 
 
-def connect(config: LLMConfig, model: str | None, application: str, gpus: tuple[str, ...] = ()) -> EngineClient:
+def connect(
+    config: LLMConfig, model: str | None, application: str, gpus: tuple[str, ...] = (), query: str = ""
+) -> EngineClient:
     """The engine for `model` (None: the config's), started if no process of `application` on this host has done so.
 
     Cached per process: a second call with the same arguments only checks that the engine still answers.
 
     Args:
         gpus: addresses of the GPUs it is to run on; all that are visible when left out.
+        query: on whose behalf; for the log.
 
     Raises:
         EngineStartError: the engine cannot start; the message says what to do.
@@ -58,7 +63,7 @@ def connect(config: LLMConfig, model: str | None, application: str, gpus: tuple[
     with _locks[key]:
         known = _clients.get(key)
         if known is None or not known.answers():
-            _clients[key] = known = _connect(spec, config)
+            _clients[key] = known = _connect(spec, config, query)
         return known
 
 
@@ -86,11 +91,11 @@ def paid(application: str, query: str, config: LLMConfig) -> dict[str, int] | No
     return dict(totals) or None
 
 
-def _connect(spec: EngineSpec, config: LLMConfig) -> EngineClient:
+def _connect(spec: EngineSpec, config: LLMConfig, query: str) -> EngineClient:
     started = 0.0
     end_earlier_applications(root_for(config.runtime_dir), spec.application)
     for _ in range(_CONNECT_TRIES):
-        folder, state, seconds = await_ready(spec, config)
+        folder, state, seconds = await_ready(spec, config, query)
         started += seconds
         client = EngineClient(folder, state, config.max_in_flight, started)
         # It may have decided to end (idle) between being found and being asked: then a fresh one is started.
@@ -99,7 +104,7 @@ def _connect(spec: EngineSpec, config: LLMConfig) -> EngineClient:
         time.sleep(1.0)
     raise EngineStartError(
         f"expected the engine of model {spec.model!r} to answer on its socket; it was ready {_CONNECT_TRIES} times and "
-        f"did not. See its log and try again. Log: {folder.log}"
+        f"did not. See its log and try again. Log: {client.log}"
     )
 
 
@@ -122,6 +127,20 @@ class EngineClient:
         self._client = flight.FlightClient(location(folder.socket(state.launch)))
 
     @property
+    def log(self) -> Path:
+        """What this engine's processes say."""
+        return self._folder.log_of(self._state.launch)
+
+    def note(self, event: str, query: str) -> None:
+        """Add a line to the engine's log of events."""
+        note(self._folder, event, query)
+
+    def faults(self) -> tuple[int, bool]:
+        """(requests that are quarantined, whether the last engine died in the search for one); see quarantine.py."""
+        found = self._ask("faults")
+        return int(found["quarantined"]), bool(found["searching"])
+
+    @property
     def info(self) -> EngineInfo:
         """What the engine is; asked for once."""
         if self._info is None:
@@ -134,15 +153,33 @@ class EngineClient:
         return seconds
 
     def submit(
-        self, token_ids: pa.ListArray, sampling: Sampling, query: str = "", beside: Beside | None = None
+        self,
+        token_ids: pa.ListArray,
+        sampling: Sampling,
+        query: str = "",
+        beside: Beside | None = None,
+        restart: Callable[[EngineClient, EngineDiedError], EngineClient] | None = None,
     ) -> Submission:
         """Send prompts (a list of int32 token ids per row) on behalf of `query`; returns at once.
 
         A prompt the engine refuses (too long, empty) is that row's error, not the submission's. With `beside`, answers
-        are kept, and a prompt whose answer came to be known since it was recalled is not asked.
+        are kept, and a prompt whose answer came to be known since it was recalled is not asked. With `restart`, which
+        is given an engine that died and returns another, what is unanswered is sent to that one.
         """
-        ledger = beside.ledger if beside is not None else None
-        return Submission(token_ids, lambda: self._exchange(sampling, query, ledger), self._translate, beside)
+        ledger, engine = beside.ledger if beside is not None else None, self
+
+        def go_on(error: EngineDiedError) -> None:
+            nonlocal engine
+            assert restart is not None
+            engine = restart(engine, error)
+
+        return Submission(
+            token_ids,
+            lambda: engine._exchange(sampling, query, ledger),
+            lambda error: engine._translate(error),
+            beside,
+            go_on if restart is not None else None,
+        )
 
     def recall(self, ledger: LedgerSettings, keys: Sequence[bytes], query: str = "") -> dict[int, str]:
         """The answers that the ledger knows, by the place of their key; none where the ledger does not work."""
@@ -215,15 +252,21 @@ class EngineClient:
 
     def _translate(self, error: Exception) -> EngineError:
         """What a broken call means: the engine is gone, or only this call failed."""
+        if isinstance(error, EngineError):
+            return error
         deadline = time.monotonic() + _DEATH_SECONDS
         while not (reason := self._why_gone()) and time.monotonic() < deadline:
             time.sleep(0.05)
+        if not reason and not self._folder.state().serving:  # whatever its watchdog has come to say
+            reason = "its server is gone"
         if not reason and getattr(error, "extra_info", b"") != ENGINE_DIED:
-            return EngineError(f"the engine could not do what was asked: {error}. Log: {self._folder.log}")
-        return EngineDiedError(
-            f"expected the engine to answer, it ended with requests under way: {reason or 'it no longer works'}. "
-            f"Run the query again: a new engine starts by itself. Log: {self._folder.log}"
+            return EngineError(f"the engine could not do what was asked: {error}. Log: {self.log}")
+        reason = reason or "it no longer works"
+        message = (
+            f"expected the engine to answer, it ended with requests under way: {reason}. "
+            f"Run the query again: a new engine starts by itself. Log: {self.log}"
         )
+        return EngineDiedError(message, f"{reason} (log: {self.log})")
 
     def _why_gone(self) -> str:
         """Why this engine no longer serves; "" while it does, or while its watchdog has not yet said why."""

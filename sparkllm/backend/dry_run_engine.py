@@ -90,6 +90,9 @@ class DryRunEngine:
         """See `Engine.reset_prefix_cache`."""
         self._cache.clear()
 
+    async def ping(self) -> None:
+        """It answers as long as the event loop runs."""
+
     def speculation(self) -> dict[str, int]:
         """None."""
         return {}

@@ -61,6 +61,8 @@ class Answer:
         text: the answer; None exactly when `error` says why.
         truncated: there is none because it was cut.
         kept: it comes from the ledger, or from an equal request that was under way; no tokens then.
+        asked: how often an engine was asked, those that died over it included; 0 where it is kept.
+        killed: there is none because each engine that was asked died.
     """
 
     text: str | None
@@ -70,6 +72,8 @@ class Answer:
     output_tokens: int = 0
     truncated: bool = False
     kept: bool = False
+    asked: int = 0
+    killed: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,9 @@ class Engine(Protocol):
     async def reset_prefix_cache(self) -> None:
         """Forget all cached prefixes."""
 
+    async def ping(self) -> None:
+        """Return once the engine's own process has answered between two steps; never, or with an error, otherwise."""
+
     def speculation(self) -> dict[str, int]:
         """What its draft lengths did since the start, as sums (`SPECULATION`); empty where it does not speculate."""
 
@@ -167,6 +174,7 @@ class EngineSpec:
     idle_seconds: float = 600.0
     engine: str = "vllm"
     tokens_per_second: float = 0.0
+    hang_seconds: float = 300.0
 
     @classmethod
     def of(cls, config: LLMConfig, model: str | None, application: str, gpus: tuple[str, ...] = ()) -> Self:
@@ -202,6 +210,7 @@ class EngineSpec:
             idle_seconds=config.idle_seconds,
             engine=config.engine,
             tokens_per_second=config.dry_run_tokens_per_second if dry else 0.0,
+            hang_seconds=config.hang_seconds,
         )
 
     @property

@@ -72,7 +72,8 @@ class FlightService(flight.FlightServerBase):
             raise flight.FlightUnavailableError(str(error), ENGINE_DIED) from error
 
     def do_action(self, context: Any, action: flight.Action) -> Iterator[bytes]:
-        """One JSON value for each of: info, agree, counters, reset_prefix_cache, stop; recall: see `found_messages`."""
+        """One JSON value for each of: info, agree, counters, faults, reset_prefix_cache, stop; recall:
+        see `found_messages`."""
         body = action.body.to_pybytes()
         if action.type != "counters" or json.loads(body) is None:  # reading a report is no use of the engine
             self._requests.touch()
@@ -82,6 +83,7 @@ class FlightService(flight.FlightServerBase):
             "info": lambda: json.loads(self._requests.engine.info.to_json()),
             "agree": lambda: self._agree(*json.loads(body)),
             "counters": lambda: dict(self._requests.counters(json.loads(body))),
+            "faults": self._faults,
             "reset_prefix_cache": self._reset_prefix_cache,
             "stop": self._stop,
         }
@@ -104,6 +106,10 @@ class FlightService(flight.FlightServerBase):
             if len(self._agreed) > _AGREEMENTS:
                 self._agreed.popitem(last=False)
             return agreed
+
+    def _faults(self) -> dict[str, int | bool]:
+        quarantine = self._requests.quarantine
+        return {"quarantined": quarantine.quarantined, "searching": quarantine.searching}
 
     def _reset_prefix_cache(self) -> None:
         future = asyncio.run_coroutine_threadsafe(self._requests.engine.reset_prefix_cache(), self._requests.loop)

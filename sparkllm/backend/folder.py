@@ -1,6 +1,7 @@
-"""The engine's folder: private, named by the spec's key, with its state, token, leases and log.
+"""The engine's folder: private, named by the spec's key, with its state, token, leases and logs.
 
-<runtime_dir>/<key>/   spec.json  state.json  token  leases/  server.log  s-<launch>   (the socket)
+<runtime_dir>/<key>/   spec.json  state.json  token  leases/  events.log  server-<launch>.log  s-<launch>   (the socket)
+                       heartbeat  in_flight  deaths.json   (see heartbeat.py, quarantine.py)
 <runtime_dir>/<key>.lock
 """
 
@@ -31,7 +32,8 @@ class EngineFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.token = path / "token"
-        self.log = path / "server.log"
+        self.events = path / "events.log"
+        self.heartbeat = path / "heartbeat"
         self.leases = path / "leases"
         self._spec = path / "spec.json"
         self._state = path / "state.json"
@@ -76,6 +78,19 @@ class EngineFolder:
     def write_state(self, state: EngineState) -> None:
         """Replace the state; call it with the lock held."""
         write_private(self._state, state.to_json())
+
+    @property
+    def log(self) -> Path:
+        """What the processes of the present launch say, vLLM's among them."""
+        return self.log_of(self.state().launch)
+
+    def log_of(self, launch: str) -> Path:
+        """The log of one launch: each has its own, so that the path in an error stays right after a restart."""
+        return self.path / f"server-{launch}.log"
+
+    def logs(self) -> list[Path]:
+        """The logs of all launches that are there, the latest first."""
+        return sorted(self.path.glob("server-*.log"), key=lambda log: log.stat().st_mtime, reverse=True)
 
     def socket(self, launch: str) -> Path:
         """The socket of one launch. A new name each time: gRPC remembers for a while that an address was dead."""

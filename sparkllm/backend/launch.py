@@ -14,10 +14,11 @@ from pathlib import Path
 
 from sparkllm.backend import lease
 from sparkllm.backend.engine import DRY_RUN, EngineSpec
+from sparkllm.backend.events import note
 from sparkllm.backend.folder import EngineFolder, root_for, write_private
 from sparkllm.backend.processes import ProcessRef, end_group, group_of
 from sparkllm.backend.start_error import explain
-from sparkllm.backend.state import EngineState
+from sparkllm.backend.state import ASKED, EngineState
 from sparkllm.backend.sweep import engines, sweep
 from sparkllm.config import LLMConfig
 from sparkllm.errors import EngineStartError
@@ -28,10 +29,14 @@ _POLL_SECONDS = 0.1
 _SIGN_SECONDS = 10.0
 _END_SECONDS = 20.0
 _GRACE_SECONDS = 3.0
+_KEPT_LOGS = 5  # of the present launch and those before: why an engine died is asked after the next one has started
 
 
-def await_ready(spec: EngineSpec, config: LLMConfig) -> tuple[EngineFolder, EngineState, float]:
+def await_ready(spec: EngineSpec, config: LLMConfig, query: str = "") -> tuple[EngineFolder, EngineState, float]:
     """Take a lease on the engine of `spec` and wait until it is ready, starting it where nobody else does.
+
+    Args:
+        query: on whose behalf; for the log.
 
     Returns:
         Its folder, its state, and the seconds since this process started it (0.0 if another did).
@@ -48,6 +53,7 @@ def await_ready(spec: EngineSpec, config: LLMConfig) -> tuple[EngineFolder, Engi
             if not state.running and not state.failed_recently:
                 mine = time.monotonic()
                 state = _start(folder, state)
+                note(folder, f"start asked for, launch {state.launch}", query)
         if state.serving:
             return folder, state, time.monotonic() - mine if mine else 0.0
         if state.failed_recently:
@@ -71,7 +77,7 @@ def end(folder: EngineFolder) -> bool:
         if state.watchdog is None or not group_of(state.watchdog):
             return False
         if state.phase in ("starting", "ready"):
-            folder.write_state(state.to("stopping", error="it was asked to stop"))
+            folder.write_state(state.to("stopping", error=ASKED))
         watchdog = state.watchdog
         deadline = time.monotonic() + _END_SECONDS
     while watchdog.alive and time.monotonic() < deadline:
@@ -107,8 +113,8 @@ def _start(folder: EngineFolder, last: EngineState) -> EngineState:
     state = EngineState().to("starting", launch=secrets.token_hex(4))
     write_private(folder.token, secrets.token_hex(32))
     folder.write_state(state)
-    if folder.log.exists():
-        folder.log.replace(folder.log.with_suffix(".log.1"))
+    for old in folder.logs()[_KEPT_LOGS - 1 :]:
+        old.unlink()
     with folder.log.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "sparkllm.backend.watchdog", str(folder.path)],

@@ -9,10 +9,12 @@ import queue
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from sparkllm.backend.engine import Answer, Engine, Sampling
 from sparkllm.backend.ledger.ledger import Ledger, Ledgers, may_be_kept
+from sparkllm.backend.quarantine import Quarantine, digest_of
 from sparkllm.backend.query_speculation import QuerySpeculation
 from sparkllm.backend.single_flight import SingleFlight
 from sparkllm.backend.turns import Turns
@@ -23,6 +25,7 @@ __all__ = ["COUNTERS", "Requests", "Stream"]
 
 COUNTERS = (
     "requests", "finished", "aborted", "failed", "prompt_tokens", "cached_tokens", "output_tokens", "from_ledger",
+    "resent", "quarantined",
 )  # fmt: skip
 # Answers of one engine step arrive together; waiting this long puts them into one message.
 _COALESCE_SECONDS = 0.003
@@ -36,9 +39,17 @@ _QUERIES = 1000
 class Requests:
     """All requests of all streams, and the engine's totals."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        loop: asyncio.AbstractEventLoop,
+        quarantine: Quarantine | None = None,
+        note: Callable[[str, str], None] = lambda event, query: None,
+    ) -> None:
         self.engine = engine
         self.loop = loop
+        self.quarantine = quarantine or Quarantine()
+        self.note = note
         self.totals = _zeros()
         self.ledgers = Ledgers(engine.info.fingerprint)
         self.flights = SingleFlight()
@@ -57,7 +68,7 @@ class Requests:
         With a ledger, answers are kept there, and what it knows or what is under way is not asked again.
         """
         self._count_streams(1)
-        stream = Stream(self, f"stream-{next(self._names)}", sampling, query, self._counts(query), ledger)
+        stream = Stream(self, f"stream-{next(self._names)}", sampling, self._counts(query), ledger, query)
         try:
             with self._speculation.of(query):
                 yield stream
@@ -110,18 +121,18 @@ class Stream:
         requests: Requests,
         name: str,
         sampling: Sampling,
-        query: str,
         counts: Counter[str],
         ledger: Ledger | None,
+        query: str = "",
     ) -> None:
         self.in_flight = self.tokens_in_flight = 0
         self._tokens: dict[int, int] = {}  # of each prompt in flight
-        self._query = query
         self._counts = counts
         self._requests = requests
         self._name = name
         self._sampling = sampling
         self._ledger = ledger
+        self._query, self._written_sampling = query, sampling.to_json()
         self._tasks: set[asyncio.Task[None]] = set()
         self._outcomes: queue.SimpleQueue[tuple[int, Answer] | EngineDiedError] = queue.SimpleQueue()
 
@@ -191,11 +202,16 @@ class Stream:
         return answer
 
     async def _ask(self, prompt: Prompt) -> Answer:
-        async with self._requests.turns.turn(self._query, len(prompt.token_ids)):
-            return await self._ask_now(prompt)
+        quarantine = self._requests.quarantine
+        digest = digest_of(self._query, self._written_sampling, prompt.token_ids)
+        if quarantine.holds(digest):
+            return self._quarantined()
+        turn = self._requests.turns.turn(self._query, len(prompt.token_ids))
+        async with turn, quarantine.admitted(digest) as deaths:
+            self._count(requests=1, resent=int(deaths > 0))
+            return replace(await self._ask_engine(prompt), asked=deaths + 1)
 
-    async def _ask_now(self, prompt: Prompt) -> Answer:
-        self._count(requests=1)
+    async def _ask_engine(self, prompt: Prompt) -> Answer:
         try:
             answer = await self._requests.engine.answer(f"{self._name}-{prompt.id}", prompt.token_ids, self._sampling)
         except EngineDiedError:
@@ -212,6 +228,12 @@ class Stream:
             output_tokens=answer.output_tokens,
         )
         return answer
+
+    def _quarantined(self) -> Answer:
+        self._count(quarantined=1)
+        why = "the engine died each time it was asked this, at last with nothing else under way; it is asked no more"
+        self._requests.note(f"row quarantined: {why}", self._query)
+        return Answer(None, f"{why}. See the logs of the engines that died, or leave the row out", killed=True)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

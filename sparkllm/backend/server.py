@@ -14,10 +14,13 @@ import time
 import traceback
 from pathlib import Path
 
-from sparkllm.backend.engine import DRY_RUN, Engine, EngineSpec
+from sparkllm.backend.engine import DRY_RUN, Engine, EngineSpec, Sampling
+from sparkllm.backend.events import note
 from sparkllm.backend.folder import EngineFolder
+from sparkllm.backend.heartbeat import beat
+from sparkllm.backend.quarantine import Quarantine
 from sparkllm.backend.start_error import explain, root_cause, tail
-from sparkllm.backend.state import Phase
+from sparkllm.backend.state import ASKED, IDLE, Phase
 from sparkllm.errors import EngineStartError
 
 __all__ = ["main"]
@@ -39,9 +42,12 @@ def _die_with(watchdog: int) -> None:
 
 
 async def _serve(folder: EngineFolder) -> None:
-    spec = folder.spec
+    spec, began = folder.spec, time.monotonic()
     try:
         engine = await _engine(spec, folder.path)
+        quarantine = Quarantine(folder.path, lambda: engine.dead)
+        if quarantine.died:
+            await _try(engine)
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         _enter(folder, "failed", explain(spec.model, _found(error, folder), folder.log))
@@ -50,21 +56,25 @@ async def _serve(folder: EngineFolder) -> None:
     from sparkllm.backend.requests import Requests
     from sparkllm.backend.wire import location
 
-    requests = Requests(engine, asyncio.get_running_loop())
+    requests = Requests(engine, asyncio.get_running_loop(), quarantine, lambda event, query: note(folder, event, query))
     address = location(folder.socket(folder.state().launch))
     token = folder.token.read_text(encoding="utf-8")
     # Flight serves from its own threads as soon as it is made.
-    service = FlightService(address, token, requests, stop=lambda: _enter(folder, "stopping", "it was asked to stop"))
+    service = FlightService(address, token, requests, stop=lambda: _enter(folder, "stopping", ASKED))
     _enter(folder, "ready")
+    note(folder, f"ready after {time.monotonic() - began:.1f} s")
+    beating = asyncio.ensure_future(
+        beat(folder.heartbeat, lambda: bool(quarantine.under_way), engine.ping, spec.hang_seconds)
+    )
     while not engine.dead:
         await asyncio.sleep(_POLL_SECONDS)
         if requests.idle_seconds > spec.idle_seconds:
-            _enter(folder, "stopping", f"it was idle for {spec.idle_seconds:.0f} s")
+            _enter(folder, "stopping", f"{IDLE} for {spec.idle_seconds:.0f} s")
     cause = root_cause(tail(folder.log))
     _enter(folder, "stopping", f"vLLM's engine process ended{': ' if cause else ''}{cause}")
     # Streams under way tell their clients; the watchdog sees the phase and ends the group.
     await asyncio.sleep(60)
-    del service
+    del service, beating
 
 
 async def _engine(spec: EngineSpec, folder: Path) -> Engine:
@@ -77,6 +87,11 @@ async def _engine(spec: EngineSpec, folder: Path) -> Engine:
     engine = VLLMEngine(spec, folder)
     await engine.prepare()
     return engine
+
+
+async def _try(engine: Engine) -> None:
+    """One token, after an engine died over its requests: were it at its first one again, no request is to blame."""
+    await engine.answer("first", [0], Sampling(max_tokens=1))
 
 
 def _found(error: BaseException, folder: EngineFolder) -> str:

@@ -29,7 +29,7 @@ class SingleFlight:
             # Not the future itself: whether this one or the first was cancelled would be the same exception.
             await asyncio.wait([first])
             if not first.cancelled():
-                return replace(first.result(), prompt_tokens=0, cached_tokens=0, output_tokens=0, kept=True)
+                return replace(first.result(), prompt_tokens=0, cached_tokens=0, output_tokens=0, kept=True, asked=0)
         return await self._first(key, ask)
 
     async def _first(self, key: bytes, ask: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -14,9 +14,12 @@ from typing import Any, Literal, Self
 
 from sparkllm.backend.processes import ProcessRef
 
-__all__ = ["FAILURE_KEPT_SECONDS", "EngineState", "Phase"]
+__all__ = ["ASKED", "FAILURE_KEPT_SECONDS", "IDLE", "UNUSED", "EngineState", "Phase"]
 
 Phase = Literal["none", "starting", "ready", "stopping", "ended", "failed"]
+
+# Reasons of an orderly end, which no request is to blame for.
+ASKED, UNUSED, IDLE = "it was asked to stop", "the last process that used it is gone", "it was idle"
 
 # Spark tries a failed task again at once, four times by default: these tries must not load the model again each time.
 FAILURE_KEPT_SECONDS = 30.0
@@ -58,6 +61,11 @@ class EngineState:
     def failed_recently(self) -> bool:
         """Whether a new start would only fail the same way."""
         return self.phase == "failed" and time.time() - self.since < FAILURE_KEPT_SECONDS
+
+    @property
+    def orderly(self) -> bool:
+        """Whether it ends, or ended, because nobody wanted it any more."""
+        return self.error.startswith((ASKED, UNUSED, IDLE))
 
     def to_json(self) -> str:
         """One JSON object, the inverse of `from_json`."""

@@ -1,4 +1,7 @@
-"""One submission: prompts go to the engine on one thread, answers come back on another, in any order."""
+"""One submission: prompts go to the engine on one thread, answers come back on another, in any order.
+
+When the engine dies, the answers that have come stay, and only the rest is sent to the next one.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import flight
 
 from sparkllm.backend.ledger.exchange import Beside
 from sparkllm.backend.wire import ANSWERS, PROMPTS, prompt_batch
-from sparkllm.errors import EngineError
+from sparkllm.errors import EngineDiedError, EngineError
 
 __all__ = ["Submission"]
 
@@ -30,10 +34,13 @@ class Submission:
         open_stream: Callable[[], tuple[Any, Any]],
         translate: Callable[[Exception], EngineError],
         beside: Beside | None = None,
+        restart: Callable[[EngineDiedError], None] | None = None,
     ) -> None:
+        """With `restart`, which returns once `open_stream` leads to another engine or raises, it outlives engines."""
         self._batch = prompt_batch(token_ids, beside)
         self._open_stream = open_stream
         self._translate = translate
+        self._restart = restart
         self._lock = threading.Lock()
         self._reader: Any = None
         self._cancelled = False
@@ -47,10 +54,10 @@ class Submission:
 
         Returns:
             One row per prompt, in the order submitted: text, error, prompt_tokens, cached_tokens, output_tokens,
-            truncated, kept. `text` is null exactly when `error` is not.
+            truncated, kept, asked, killed. `text` is null exactly when `error` is not.
 
         Raises:
-            EngineDiedError: the engine ended meanwhile.
+            EngineDiedError: the engine ended meanwhile, more often than it is started again.
             EngineError: the submission was cancelled, or the stream broke.
         """
         self._thread.join()
@@ -58,8 +65,6 @@ class Submission:
             raise self._error
         table = pa.Table.from_batches(self._answers, schema=ANSWERS)
         order = np.argsort(table.column("id").to_numpy(), kind="stable")
-        if len(order) != self._batch.num_rows:
-            raise EngineError(f"expected {self._batch.num_rows} answers, found {len(order)}: run the query again")
         ordered = table.drop_columns("id").take(pa.array(order)).combine_chunks()
         return ordered.to_batches()[0] if len(order) else pa.RecordBatch.from_pylist([], schema=ordered.schema)
 
@@ -82,12 +87,29 @@ class Submission:
 
     def _run(self) -> None:
         try:
-            if self._batch.num_rows:
-                self._exchange()
+            while (rest := self._unanswered()).num_rows:
+                self._try(rest)
         except Exception as error:
-            self._error = EngineError("the submission was cancelled") if self._cancelled else self._translate(error)
+            self._error = error if isinstance(error, EngineError) else EngineError(str(error))
 
-    def _exchange(self) -> None:
+    def _unanswered(self) -> pa.RecordBatch:
+        if not self._answers:
+            return self._batch
+        known = pa.Table.from_batches(self._answers, schema=ANSWERS).column("id")
+        return self._batch.filter(pc.invert(pc.is_in(self._batch.column("id"), value_set=known.combine_chunks())))
+
+    def _try(self, rest: pa.RecordBatch) -> None:
+        try:
+            self._exchange(rest)
+        except Exception as error:
+            if self._cancelled:
+                raise EngineError("the submission was cancelled") from error
+            found = self._translate(error)
+            if self._restart is None or not isinstance(found, EngineDiedError):
+                raise found from error
+            self._restart(found)
+
+    def _exchange(self, rest: pa.RecordBatch) -> None:
         writer, reader = self._open_stream()
         with self._lock:
             self._reader = reader
@@ -95,23 +117,26 @@ class Submission:
                 reader.cancel()
         # Both ways at once: the server sends answers before it has read all prompts, and a full pipe on one side only
         # would stop both.
-        sender = threading.Thread(target=self._send, args=(writer,), name="sparkllm-prompts", daemon=True)
+        sender = threading.Thread(target=self._send, args=(writer, rest), name="sparkllm-prompts", daemon=True)
         sender.start()
+        before = len(self._answers)
         try:
-            self._answers = [chunk.data for chunk in reader]
+            for chunk in reader:
+                self._answers.append(chunk.data)
         finally:
             reader.cancel()
             sender.join()
             with contextlib.suppress(flight.FlightError, pa.ArrowException, OSError):
                 writer.close()
-        if self._cancelled:
-            raise EngineError("cancelled")
+        found = sum(map(len, self._answers[before:]))
+        if self._cancelled or found != rest.num_rows:
+            raise EngineError(f"expected {rest.num_rows} answers, found {found}: run the query again")
 
-    def _send(self, writer: Any) -> None:
+    def _send(self, writer: Any, rest: pa.RecordBatch) -> None:
         # A broken stream shows on the reading side, with the server's reason.
         with contextlib.suppress(flight.FlightError, pa.ArrowException, OSError):
             writer.begin(PROMPTS)
-            for message in _messages(self._batch):
+            for message in _messages(rest):
                 writer.write_batch(message)
             writer.done_writing()
 

@@ -109,6 +109,10 @@ class VLLMEngine:
         """See `Engine.reset_prefix_cache`."""
         await self._llm.reset_prefix_cache()
 
+    async def ping(self) -> None:
+        """See `Engine.ping`."""
+        await self._llm.is_sleeping()  # any question would do: vLLM's engine process answers it between two steps
+
     async def prepare(self) -> None:
         """Measure how long steps take, where draft lengths are to be chosen; `run_rounds` says how long that takes."""
         if self._speculates:

@@ -1,8 +1,8 @@
 """The engine's parent: starts the server and ends the whole process group when it is time.
 
 It stays small (no torch, no vLLM), so that nothing it guards can take it down. The group ends when the server ends
-or is killed, when the last lease holder is gone, or when SIGTERM asks for it. Should the watchdog itself be killed,
-the server notices and ends the group (see `server`).
+or is killed, when the engine gives no sign of life, when the last lease holder is gone, or when SIGTERM asks for it.
+Should the watchdog itself be killed, the server notices and ends the group (see `server`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ import threading
 from pathlib import Path
 
 from sparkllm.backend import lease
+from sparkllm.backend.events import note
 from sparkllm.backend.folder import EngineFolder
+from sparkllm.backend.heartbeat import Silence
 from sparkllm.backend.processes import ProcessRef, end_group
+from sparkllm.backend.quarantine import forget_in_flight
 from sparkllm.backend.start_error import explain_exit
+from sparkllm.backend.state import ASKED, UNUSED
 
 __all__ = ["main"]
 
@@ -31,12 +35,14 @@ def main(argv: list[str]) -> None:
     folder = EngineFolder(Path(argv[1]))
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    folder.heartbeat.unlink(missing_ok=True)
     with folder.lock():
         server = subprocess.Popen([sys.executable, "-m", "sparkllm.backend.server", argv[1]])
         me, child = ProcessRef.of(os.getpid()), ProcessRef.of(server.pid)
         state = folder.state()
         folder.write_state(state.to("starting", watchdog=me, server=child))
-    while not _should_end(folder, server, asked):
+    silence = Silence(folder.heartbeat, _POLL_SECONDS)
+    while not _should_end(folder, server, asked, silence):
         asked.wait(_POLL_SECONDS)
     # From here on a second SIGTERM, its own included, must not disturb the end.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -44,15 +50,17 @@ def main(argv: list[str]) -> None:
     _clean_up(folder)
 
 
-def _should_end(folder: EngineFolder, server: subprocess.Popen[bytes], asked: threading.Event) -> bool:
-    status = server.poll()
+def _should_end(
+    folder: EngineFolder, server: subprocess.Popen[bytes], asked: threading.Event, silence: Silence
+) -> bool:
+    status, silent = server.poll(), silence.look()
     # A client writes its lease under the same lock, so none is given an engine that has just decided to end.
     with folder.lock():
         state = folder.state()
         if status is not None and state.phase == "starting":
             folder.write_state(state.to("failed", error=explain_exit(status, folder.spec.model, folder.log)))
         elif state.phase in ("starting", "ready"):
-            reason = _reason(folder, status, asked)
+            reason = _reason(folder, status, asked) or _hang(folder, silent)
             if not reason:
                 return False
             folder.write_state(state.to("stopping", error=reason))
@@ -66,8 +74,17 @@ def _reason(folder: EngineFolder, status: int | None, asked: threading.Event) ->
             f"its server was killed by signal {-status}" if status < 0 else f"its server ended with exit code {status}"
         )
     if asked.is_set():
-        return "it was asked to stop"
-    return "" if lease.drop_dead(folder.leases) else "the last process that used it is gone"
+        return ASKED
+    return "" if lease.drop_dead(folder.leases) else UNUSED
+
+
+def _hang(folder: EngineFolder, silent: float) -> str:
+    limit = folder.spec.hang_seconds
+    if not limit or silent < limit:
+        return ""
+    reason = f"it hung: no step for {silent:.0f} s with requests under way (spark.sparkllm.hangSeconds={limit:g})"
+    note(folder, f"hang found: {reason}")
+    return reason
 
 
 def _clean_up(folder: EngineFolder) -> None:
@@ -76,6 +93,9 @@ def _clean_up(folder: EngineFolder) -> None:
         for path in (folder.socket(state.launch), folder.token):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
+        if state.orderly:
+            forget_in_flight(folder.path)
+        note(folder, f"ended: {state.error}" if state.phase != "failed" else f"start failed: {state.error}")
         if state.phase != "failed":
             folder.write_state(state.to("ended"))
 

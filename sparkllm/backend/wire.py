@@ -30,6 +30,8 @@ ANSWERS = pa.schema(
         ("output_tokens", pa.int32()),
         ("truncated", pa.bool_()),
         ("kept", pa.bool_()),
+        ("asked", pa.int32()),
+        ("killed", pa.bool_()),
     ]
 )
 AUTHORIZATION = "authorization"
@@ -74,7 +76,18 @@ def prompt_rows(batch: pa.RecordBatch) -> Iterator[Prompt]:
 def answer_batch(answers: Iterable[tuple[int, Answer]]) -> pa.RecordBatch:
     """An ANSWERS batch, in the order given."""
     rows: Sequence[tuple[object, ...]] = [
-        (number, a.text, a.error, a.prompt_tokens, a.cached_tokens, a.output_tokens, a.truncated, a.kept)
+        (
+            number,
+            a.text,
+            a.error,
+            a.prompt_tokens,
+            a.cached_tokens,
+            a.output_tokens,
+            a.truncated,
+            a.kept,
+            a.asked,
+            a.killed,
+        )
         for number, a in answers
     ]
     columns = zip(*rows, strict=True) if rows else [[] for _ in ANSWERS]

@@ -14,8 +14,9 @@ from itertools import chain
 import pyarrow as pa
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
-from sparkllm.backend.client import EngineClient, connect
+from sparkllm.backend.client import connect
 from sparkllm.backend.cores import usable_cores
+from sparkllm.backend.task_engine import TaskEngine
 from sparkllm.optimizer.layout import window_rows
 from sparkllm.udf.evaluation import COUNTS, RESULT, TEXTS, Evaluation
 from sparkllm.udf.iterator_udf import iterator_udf
@@ -47,7 +48,7 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
         struct<value, error, field_order, distinct, ...> arrays; together they hold one entry for each row, in order.
 
     Raises:
-        EngineStartError, EngineDiedError: there is no engine to answer.
+        EngineStartError, EngineDiedError: there is no engine to answer, or it has died too often.
         RowError: a row has no answer and `spark.sparkllm.failOnError` is true.
         ReaderGone: nobody reads the answers any more; the engine has been told to drop what is under way.
     """
@@ -58,13 +59,17 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
     task = Task.from_request(first[0][0].as_py(), first[2][0].as_py() if len(first) > 2 else "")
     rows = (batch[1] for batch in chain([first], filled))
     prepare(task)
-    engine = connect(task.config, task.call.model, task.application, task.gpus)
+    engine = TaskEngine(
+        lambda: connect(task.config, task.call.model, task.application, task.gpus, task.query),
+        task.config.engine_restarts,
+        task.query,
+    )
     with engine.hold():  # a source that is slow to give the next window must not let the engine look idle
         most = min(task.config.max_window_rows, _rows_that_stay(task, engine, first[1]))
         yield from _answer(windows(rows, min(task.config.window_rows, most), most), task, engine, first[1])
 
 
-def _rows_that_stay(task: Task, engine: EngineClient, sample: pa.StructArray) -> int:
+def _rows_that_stay(task: Task, engine: TaskEngine, sample: pa.StructArray) -> int:
     """Rows of the largest window whose data is still in the KV cache when the query's next call asks about them."""
     if not task.call.data_first or not engine.info.cache_tokens:
         return task.config.max_window_rows
@@ -74,7 +79,7 @@ def _rows_that_stay(task: Task, engine: EngineClient, sample: pa.StructArray) ->
 
 
 def _answer(
-    planned: Iterator[pa.StructArray], task: Task, engine: EngineClient, sample: pa.StructArray
+    planned: Iterator[pa.StructArray], task: Task, engine: TaskEngine, sample: pa.StructArray
 ) -> Iterator[pa.StructArray]:
     evaluation, reader = Evaluation(task, engine, sample), Reader(task.mark)
     under_way: deque[Window] = deque()

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from sparkllm.answer_schema import json_schema
-from sparkllm.backend.client import EngineClient
 from sparkllm.backend.engine import Sampling
 from sparkllm.backend.ledger.exchange import Beside
+from sparkllm.backend.task_engine import TaskEngine
 from sparkllm.calls import LLMCall
 from sparkllm.errors import RowError
 from sparkllm.optimizer.dedup import dedup
@@ -47,7 +47,7 @@ class Evaluation:
     """Plans and restores the windows of one call."""
 
     task: Task
-    engine: EngineClient
+    engine: TaskEngine
     sample: pa.StructArray
     _remembered: OrderedDict[bytes, Answer] = field(default_factory=OrderedDict)
 
@@ -165,20 +165,20 @@ class Evaluation:
         batch = window.submission.result()
         rows = window.first[window.sent]
         kept = batch.column("kept").to_numpy(zero_copy_only=False)
-        counts["requests"][rows] = ~kept
+        counts["requests"][rows] = batch.column("asked").to_numpy()
         for name in _ENGINE_COUNTS:
             counts[name][rows] = batch.column(name).to_numpy()
         counted = batch.column("prompt_tokens").to_numpy() > 0  # a request that failed has no tokens to share
         for name, tokens in zip(_PREFIX_COUNTS, window.prefixes.of(counts["cached_tokens"][rows]), strict=True):
             counts[name][rows] = np.where(counted, tokens, 0)
-        texts, errors, cut = (batch.column(name).to_pylist() for name in ("text", "error", "truncated"))
-        for i, known, text, error, truncated in zip(window.sent, kept.tolist(), texts, errors, cut, strict=True):
+        columns = (batch.column(name).to_pylist() for name in ("text", "error", "truncated", "killed"))
+        for i, known, text, error, cut, killed in zip(window.sent, kept.tolist(), *columns, strict=True):
             answer = window.answers[i]
-            detail = error or self._wrong(text)
-            if detail is None:
+            answer.detail = error or self._wrong(text) or ""
+            if not answer.detail:
                 answer.value, answer.kept = text, known
             else:
-                answer.error, answer.detail = "truncated" if truncated else "engine_error", detail
+                answer.error = "truncated" if cut else "engine_killed" if killed else "engine_error"
 
     def _wrong(self, text: str) -> str | None:
         """What is wrong with an answer that the engine let pass, or None."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from sparkllm.backend.client import EngineClient
 from sparkllm.backend.engine import Sampling
 from sparkllm.backend.ledger.exchange import Beside
 from sparkllm.backend.ledger.settings import LedgerSettings
+from sparkllm.backend.task_engine import TaskEngine
 from sparkllm.optimizer.encode import Encoded
 from sparkllm.udf.answer_keys import answer_keys, question
 from sparkllm.udf.task import Task
@@ -22,7 +22,7 @@ class KeptAnswers:
     Without dedup there is no ledger: then each row is to be asked, were it for a benchmark.
     """
 
-    def __init__(self, task: Task, engine: EngineClient, sampling: Sampling) -> None:
+    def __init__(self, task: Task, engine: TaskEngine, sampling: Sampling) -> None:
         fingerprint = engine.info.fingerprint
         self._question = question(task.call, fingerprint, sampling)
         self._engine, self._query = engine, task.query

@@ -27,7 +27,7 @@ class FakeEngine:
     """Prompts that start with -1 are refused, with -2 never answered, with -3 end the engine."""
 
     info = EngineInfo("fake", 128, 16, "cpu", "{}", "<", ">", "0", fingerprint="fake")
-    dead = False
+    dead = hangs = False
 
     def __init__(self) -> None:
         self.asked = 0
@@ -52,8 +52,13 @@ class FakeEngine:
         if token_ids[:1] == [-2]:
             await asyncio.sleep(3600)
         if token_ids[:1] == [-3]:
+            self.dead = True
             raise EngineDiedError("gone")
         return Answer(str(sum(token_ids)), None, len(token_ids), 1, 1)
+
+    async def ping(self) -> None:
+        if self.hangs:
+            await asyncio.sleep(3600)
 
     async def reset_prefix_cache(self) -> None:
         self.resets += 1

@@ -64,9 +64,9 @@ def submission_class(folder: Path, never: int) -> Any:
             texts = ["yes" if sum(ids) % 10 == 0 else "no" for ids in self.ids]
             counts = pa.array([1] * len(texts), type=pa.int32())
             columns = [pa.array(texts), pa.nulls(len(texts), pa.string()), counts, counts, counts]
-            columns += [pa.array([False] * len(texts))] * 2
+            columns += [pa.array([False] * len(texts))] * 2 + [counts, pa.array([False] * len(texts))]
             names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated", "kept"]
-            return pa.RecordBatch.from_arrays(columns, names=names)
+            return pa.RecordBatch.from_arrays(columns, names=[*names, "asked", "killed"])
 
     return Submission
 
@@ -85,6 +85,9 @@ def engine_class(submission: Any) -> Any:
                 tokenizer_json=text, chat_prefix="", chat_suffix="", max_model_len=2048, block_size=16, fingerprint=""
             )
 
+        def faults(self) -> tuple[int, bool]:
+            return 0, False
+
         def agree(self, key: str, proposal: str) -> str:
             return proposal
 
@@ -96,7 +99,7 @@ def engine_class(submission: Any) -> Any:
         def take_started_seconds(self) -> float:
             return 0.0
 
-        def submit(self, ids: pa.ListArray, sampling: object, query: str, beside: object) -> Any:
+        def submit(self, ids: pa.ListArray, sampling: object, query: str, beside: object, restart: object) -> Any:
             return submission(ids)
 
     return Engine

@@ -49,7 +49,7 @@ class Engine:
         self.cancelled = 0
         self.agreed: dict[str, str] = {}
         self.held = 0
-        self.truncated = False
+        self.truncated = self.killed = False
         self.sampling: Sampling | None = None
         self.ledger: dict[bytes, str] = {}
         self.field_orders: list[str] = []
@@ -71,7 +71,12 @@ class Engine:
     def recall(self, ledger: LedgerSettings, keys: list[bytes], query: str) -> dict[int, str]:
         return {place: self.ledger[key] for place, key in enumerate(keys) if key in self.ledger}
 
-    def submit(self, ids: pa.ListArray, sampling: Sampling, query: str, beside: Beside | None) -> SimpleNamespace:
+    def faults(self) -> tuple[int, bool]:
+        return 0, False
+
+    def submit(
+        self, ids: pa.ListArray, sampling: Sampling, query: str, beside: Beside | None, restart: object
+    ) -> SimpleNamespace:
         self.sampling = sampling
         self.asked += ids.to_pylist()
         if beside is not None:
@@ -89,7 +94,8 @@ class Engine:
         texts, errors = pa.array([self.text] * n, type=pa.string()), pa.array([error] * n, type=pa.string())
         names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated", "kept"]
         cut, kept = (pa.array([flag] * n) for flag in (self.truncated, False))
-        return pa.RecordBatch.from_arrays([texts, errors, counts, cached, counts, cut, kept], names=names)
+        columns = [texts, errors, counts, cached, counts, cut, kept, counts, pa.array([self.killed] * n)]
+        return pa.RecordBatch.from_arrays(columns, names=[*names, "asked", "killed"])
 
 
 def batches(call: str, *columns: list, size: int = 1000, **settings: object) -> Batches:
@@ -112,7 +118,7 @@ def laid_out(source: Batches, beside: str) -> Batches:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     fake = Engine()
-    monkeypatch.setattr(arrow, "connect", lambda config, model, application, gpus: fake)
+    monkeypatch.setattr(arrow, "connect", lambda config, model, application, gpus, query: fake)
     return fake
 
 
@@ -192,6 +198,13 @@ def test_an_answer_that_was_cut_has_its_own_reason_and_is_not_asked_for_again(en
     engine.text, engine.truncated = None, True
     rows = run(batches(TYPED, ["x"] * 12, windowRows=2, maxWindowRows=2))
     assert {r["error"] for r in rows} == {"truncated"}
+    assert len(engine.asked) == 1
+
+
+def test_a_row_that_kills_the_engine_has_its_own_reason_and_is_not_asked_for_again(engine: Engine) -> None:
+    engine.text, engine.killed = None, True
+    rows = run(batches(CLASSIFY, ["x"] * 12, windowRows=2, maxWindowRows=2))
+    assert {(r["value"], r["error"]) for r in rows} == {(None, "engine_killed")}
     assert len(engine.asked) == 1
 
 
