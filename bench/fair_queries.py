@@ -149,7 +149,7 @@ def stops(engine: EngineClient, ids: list[str]) -> float:
     raise TimeoutError(f"no query stopped: {last}")
 
 
-def until(reached: Any, seconds: float = 120) -> None:
+def until(reached: Any, seconds: float = 240) -> None:
     """Wait."""
     began = time.perf_counter()
     while not reached():
