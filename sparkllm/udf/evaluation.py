@@ -55,7 +55,8 @@ class Evaluation:
         self.call = self.task.call
         info = self.engine.info
         config = self.task.config
-        self._tokenizer = ChatTokenizer.shared(info.tokenizer_json, info.chat_prefix, info.chat_suffix)
+        frame = info.chat_prefix, info.chat_suffix
+        self._tokenizer = ChatTokenizer.shared(info.tokenizer_json, *frame, info.max_model_len)
         choices = self.call.choices
         # A label may come in any pieces the tokenizer knows, down to single bytes; the end takes one more token.
         room = max(len(choice.encode()) for choice in choices) + 1 if choices else config.max_tokens
@@ -143,8 +144,8 @@ class Evaluation:
     def _too_long(self, answer: Answer, tokens: int) -> None:
         answer.error = "too_long"
         answer.detail = (
-            f"the prompt has {tokens:,} tokens, the model takes {self._most_prompt_tokens:,} beside its answer; "
-            f"give it fewer or shorter fields, or a model with a longer context (spark.sparkllm.maxModelLen)"
+            f"the prompt has {tokens:,} or more tokens, the model takes {self._most_prompt_tokens:,} beside its "
+            f"answer; give it fewer or shorter fields, or a model with a longer context (spark.sparkllm.maxModelLen)"
         )
 
     def restore(self, window: Window) -> pa.StructArray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import sys
+from collections.abc import Iterator
 from typing import Protocol
 
 import pyarrow as pa
@@ -11,6 +13,11 @@ from tokenizers import Tokenizer
 from sparkllm.udf.joints import Joints
 
 __all__ = ["ChatTokenizer", "PromptTokenizer", "token_array"]
+
+# English has four or five: what is longer by half is looked at in part first, and whole if that was not enough.
+_CHARACTERS_PER_TOKEN = 8
+# The tokenizer's own records take some hundred bytes for each token until a batch is done.
+_CHARACTERS_AT_A_TIME = 2**21
 
 
 class PromptTokenizer(Protocol):
@@ -33,7 +40,9 @@ class ChatTokenizer:
     close the user's turn.
     """
 
-    def __init__(self, tokenizer_json: str, chat_prefix: str, chat_suffix: str) -> None:
+    def __init__(self, tokenizer_json: str, chat_prefix: str, chat_suffix: str, most_tokens: int = 0) -> None:
+        """`most_tokens`: of a text that has more, no more than its first ones are wanted; 0: all of them."""
+        self._most = most_tokens
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -49,9 +58,9 @@ class ChatTokenizer:
 
     @classmethod
     @functools.lru_cache(maxsize=8)
-    def shared(cls, tokenizer_json: str, chat_prefix: str, chat_suffix: str) -> ChatTokenizer:
+    def shared(cls, tokenizer_json: str, chat_prefix: str, chat_suffix: str, most_tokens: int = 0) -> ChatTokenizer:
         """One tokenizer per process and model: building one takes longer than a small window."""
-        return cls(tokenizer_json, chat_prefix, chat_suffix)
+        return cls(tokenizer_json, chat_prefix, chat_suffix, most_tokens)
 
     def encode(self, prompts: list[str]) -> list[list[int]]:
         """Token ids of whole prompts: frame, text, frame."""
@@ -79,10 +88,36 @@ class ChatTokenizer:
         return self._ids(text) + self._tail
 
     def _each(self, texts: list[str]) -> list[list[int]]:
-        return [e.ids for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        """Of a text with more than `most_tokens`, at least so many and one more."""
+        enough = _CHARACTERS_PER_TOKEN * self._most or sys.maxsize
+        ids = self._encode([text[:enough] for text in texts])
+        for i, text in enumerate(texts):
+            if len(text) > enough and len(ids[i]) <= self._most:
+                ids[i] = self._encode([text])[0]
+        return ids
+
+    def _encode(self, texts: list[str]) -> list[list[int]]:
+        some = _batches(texts, _CHARACTERS_AT_A_TIME)
+        return [e.ids for batch in some for e in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _batches(texts: list[str], most: int) -> Iterator[list[str]]:
+    """The texts in their order, at most so many characters in a list; a longer one is alone.
+
+    >>> list(_batches(["ab", "c", "defg", "h"], 3))
+    [['ab', 'c'], ['defg'], ['h']]
+    """
+    start = size = 0
+    for i, text in enumerate(texts):
+        if size and size + len(text) > most:
+            yield texts[start:i]
+            start, size = i, 0
+        size += len(text)
+    if texts[start:]:
+        yield texts[start:]
 
 
 def token_array(ids: list[list[int]]) -> pa.ListArray:

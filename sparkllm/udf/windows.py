@@ -9,7 +9,8 @@ import pyarrow as pa
 __all__ = ["windows"]
 
 _GROWTH = 4
-_MOST_BYTES = 64 * 2**20  # long texts: what is planned at once stays far below Arrow's 2 GiB of a string column
+# Long texts: their tokens take ten times as much memory, in each of two windows of each of the host's tasks.
+_MOST_BYTES = 16 * 2**20
 
 
 def windows(
