@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pyarrow as pa
 import pytest
@@ -18,9 +17,9 @@ LARGE, SMALL, TOKENS = 1500, 20, 24
 
 
 @pytest.fixture(scope="module")
-def engine(spark: SparkSession) -> Iterator[EngineClient]:
+def engine(spark: SparkSession) -> EngineClient:
     settings = {key: value for key, value in spark.conf.getAll.items() if key.startswith("spark.sparkllm.")}
-    yield connect(sparkllm.LLMConfig.from_spark(settings), None, spark.sparkContext.applicationId)
+    return connect(sparkllm.LLMConfig.from_spark(settings), None, spark.sparkContext.applicationId)
 
 
 def ask(engine: EngineClient, query: str, rows: int, first: int) -> Submission:
