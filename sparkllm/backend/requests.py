@@ -242,8 +242,10 @@ class Stream:
             self._outcomes.put(EngineDiedError(f"{type(error).__name__}: {error}"))
 
     def _count(self, **more: int) -> None:
-        for totals in (self._requests.totals, self._counts):
-            totals.update(more)
+        # `Counter.update` takes five times as long, three times for each request.
+        for name, number in more.items():
+            self._requests.totals[name] += number
+            self._counts[name] += number
 
     def _abort(self) -> None:
         for task in list(self._tasks):
