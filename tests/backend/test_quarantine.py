@@ -12,7 +12,7 @@ import pytest
 from sparkllm.backend.in_flight import InFlight, left_in
 from sparkllm.backend.quarantine import Quarantine, digest_of, forget_in_flight
 
-ALL = [digest_of("7", "{}", [i]) for i in range(2000)]
+ALL = [digest_of("7", "{}", [i]) for i in range(1000)]
 
 
 class DiedError(Exception):
