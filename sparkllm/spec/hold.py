@@ -3,8 +3,8 @@
 A choice takes half a millisecond to two; a step of a small model, or of a large one on a fast GPU, takes ten. What a
 choice is made of, acceptance and step times, changes slowly, so requests keep their lengths for some steps: as many as
 bring the choice's time down to a two-hundredth of theirs; few after a choice unlike the one before, twice as many after
-each one like it. Requests come and go meanwhile, as at nearly every step of a large batch: a choice for all stands while
-few of them have.
+each one like it. Requests come and go meanwhile, in a large batch at nearly every step: a choice stands while few of
+them have.
 """
 
 from __future__ import annotations
