@@ -55,7 +55,10 @@ class LLMConfig:
         0.0, "Prompt tokens a dry run computes in a second, those from its cache not counted; 0: at once.", least=0
     )
     max_model_len: int = _setting(0, "Longest prompt plus answer, in tokens; 0 takes the model's own limit.", least=0)
-    dtype: str = _setting("auto", "Weights' type, as in vLLM: auto, bfloat16, float16, float32.")
+    dtype: str = _setting(
+        "auto",
+        "Weights' type, as in vLLM: auto, bfloat16, float16, float32; `auto` is float32 on a CPU without bfloat16.",
+    )
     block_size: int = _setting(
         0, "KV-cache block, in tokens; 0 takes 32 on a CPU and vLLM's default on a GPU.", least=0
     )

@@ -77,14 +77,16 @@ def test_another_question_or_setting_is_asked_anew(kept: SparkSession) -> None:
         assert sparkllm.last_report(kept).total("requests") == requests
 
 
-def test_a_row_without_an_answer_is_asked_for_again(kept: SparkSession) -> None:
+def test_a_second_run_asks_only_for_what_failed(kept: SparkSession) -> None:
     frame = table(kept).where("id < 5").coalesce(1)
-    typed = frame.select(llm("Who wrote it?", "review", schema="name STRING NOT NULL"))
+    cut = llm("Who wrote it?", "review", schema="name STRING NOT NULL")
+    asked = frame.select(cut, llm(PROMPT, "review", labels=["yes", "no"]))
     with configured(kept, {"spark.sparkllm.maxTokens": "5"}):
-        for _ in range(2):
-            typed.collect()
+        for requests in (5 + 5, 5):
+            asked.collect()
             report = sparkllm.last_report(kept)
-            assert (report.total("truncated"), report.total("requests")) == (5, 5)
+            assert (report.total("truncated"), report.total("requests")) == (5, requests)
+            assert report.total("ledger_rows") == 10 - requests
 
 
 def test_a_broken_ledger_costs_a_warning_and_no_row(spark: SparkSession, tmp_path: Path) -> None:

@@ -152,10 +152,10 @@ class Quarantine:
         """What the death of an engine with these requests under way tells of them."""
         for digest in left:
             self._deaths[digest] += 1
-        if len(left) == 1 and self._deaths[digest := left.pop()] >= _SUSPECT_DEATHS:
-            left.add(digest)
-            del self._deaths[digest]
-            self._quarantined[digest] = None
+        alone = next(iter(left)) if len(left) == 1 else None
+        if alone is not None and self._deaths[alone] >= _SUSPECT_DEATHS:
+            del self._deaths[alone]
+            self._quarantined[alone] = None
 
 
 def _read(folder: Path | None) -> tuple[Counter[bytes], dict[bytes, None]]:

@@ -134,6 +134,7 @@ class Stream:
         self._ledger = ledger
         self._query, self._written_sampling = query, sampling.to_json()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._died: EngineDiedError | None = None
         self._outcomes: queue.SimpleQueue[tuple[int, Answer] | EngineDiedError] = queue.SimpleQueue()
 
     def start(self, rows: list[Prompt]) -> None:
@@ -147,8 +148,10 @@ class Stream:
         """The answers that are there, after waiting at most `timeout` seconds for the first.
 
         Raises:
-            EngineDiedError: the engine is gone.
+            EngineDiedError: the engine is gone, and all answers that came before have been handed over.
         """
+        if self._died is not None:
+            raise self._died
         try:
             outcomes = [self._outcomes.get(timeout=timeout)]
         except queue.Empty:
@@ -160,8 +163,11 @@ class Stream:
         answers = []
         for outcome in outcomes:
             if isinstance(outcome, EngineDiedError):
-                raise outcome
-            answers.append(outcome)
+                self._died = outcome
+            else:
+                answers.append(outcome)
+        if self._died is not None and not answers:
+            raise self._died
         self.in_flight -= len(answers)
         self.tokens_in_flight -= sum(self._tokens.pop(number) for number, _ in answers)
         return answers
@@ -204,6 +210,8 @@ class Stream:
     async def _ask(self, prompt: Prompt) -> Answer:
         quarantine = self._requests.quarantine
         digest = digest_of(self._query, self._written_sampling, prompt.token_ids)
+        if self._requests.engine.dead:  # it is not asked, and so not to be suspected
+            raise EngineDiedError("the engine is gone")
         if quarantine.holds(digest):
             return self._quarantined()
         turn = self._requests.turns.turn(self._query, len(prompt.token_ids))

@@ -23,6 +23,15 @@ _MAX_CAUSE = 1200
 
 _ADVICE = (
     (
+        r"No available memory for the cache blocks",
+        "raise spark.sparkllm.gpuMemoryUtilization, take a smaller model or spread it over more GPUs: its weights "
+        "leave no room for a KV cache",
+    ),
+    (
+        r"larger than the available KV cache memory",
+        "lower spark.sparkllm.maxModelLen, or raise spark.sparkllm.kvCacheGib or spark.sparkllm.gpuMemoryUtilization",
+    ),
+    (
         r"gpu.memory.utilization|Free memory on device",
         "lower spark.sparkllm.gpuMemoryUtilization (two engines on one GPU share its memory), or free GPU memory",
     ),

@@ -15,6 +15,7 @@ from pyarrow import flight
 from sparkllm.backend.engine import Answer, EngineInfo, Sampling
 from sparkllm.backend.flight_service import FlightService
 from sparkllm.backend.ledger.exchange import Beside
+from sparkllm.backend.quarantine import Quarantine
 from sparkllm.backend.requests import Requests
 from sparkllm.backend.submission import Submission
 from sparkllm.backend.wire import AUTHORIZATION, location
@@ -51,8 +52,8 @@ class FakeEngine:
             return Answer(None, "refused")
         if token_ids[:1] == [-2]:
             await asyncio.sleep(3600)
-        if token_ids[:1] == [-3]:
-            self.dead = True
+        self.dead |= token_ids[:1] == [-3]
+        if self.dead:
             raise EngineDiedError("gone")
         return Answer(str(sum(token_ids)), None, len(token_ids), 1, 1)
 
@@ -70,14 +71,19 @@ class FakeEngine:
 class Served:
     """A fake engine behind a real Flight service on a real Unix socket."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, folder: Path | None = None) -> None:
+        """`folder`: where it learns what earlier ones died of."""
         self.loop = asyncio.new_event_loop()
         self.engine = FakeEngine()
-        self.requests = Requests(self.engine, self.loop)
+        self.requests = Requests(self.engine, self.loop, Quarantine(folder, lambda: self.engine.dead))
         self.stopped = threading.Event()
         self.service = FlightService(location(socket), TOKEN, self.requests, self.stopped.set)
         self.address = location(socket)
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
+
+    def end(self) -> None:
+        self.service.shutdown()
+        self.loop.call_soon_threadsafe(self.loop.stop)
 
     def options(self, token: str = TOKEN) -> flight.FlightCallOptions:
         return flight.FlightCallOptions(headers=[(AUTHORIZATION.encode(), f"Bearer {token}".encode())], timeout=30)
@@ -111,5 +117,4 @@ def served(socket: Path) -> Iterator[Served]:
     try:
         yield one
     finally:
-        one.service.shutdown()
-        one.loop.call_soon_threadsafe(one.loop.stop)
+        one.end()

@@ -14,7 +14,7 @@ from sparkllm.backend import launch
 from sparkllm.backend.client import connect
 from sparkllm.backend.engine import EngineSpec
 from sparkllm.backend.folder import EngineFolder, root_for
-from sparkllm.backend.start_error import root_cause
+from sparkllm.backend.start_error import explain, root_cause
 from sparkllm.config import LLMConfig
 from sparkllm.errors import EngineStartError
 
@@ -90,6 +90,25 @@ def test_a_missing_vllm_is_said_at_once(runtime_dir: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(launch.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EngineStartError, match="install vllm"):
         connect(LLMConfig(runtime_dir=runtime_dir, max_num_seqs=4), None, "tests-errors")
+
+
+# vLLM 0.32's and torch's own words, which only a GPU or a large model would bring forth
+MEMORY = {
+    "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when initializing "
+    "the engine.": "raise spark.sparkllm.gpuMemoryUtilization",
+    "ValueError: To serve at least one request with the model's max seq len (32768), (4.0 GiB KV cache is needed, "
+    "which is larger than the available KV cache memory (1.0 GiB).": "lower spark.sparkllm.maxModelLen",
+    "ValueError: Free memory on device cuda:0 (3.1/22.0 GiB) on startup is less than desired GPU memory utilization "
+    "(0.9, 19.8 GiB). Decrease GPU memory utilization": "lower spark.sparkllm.gpuMemoryUtilization",
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.": "lower spark.sparkllm.kvCacheGib",
+    "RuntimeError: [enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to "
+    "allocate 10737418240000 bytes.": "lower spark.sparkllm.kvCacheGib",
+}
+
+
+@pytest.mark.parametrize("found", MEMORY)
+def test_too_little_memory_says_what_to_change(found: str) -> None:
+    assert f"To do: {MEMORY[found]}" in explain("m", root_cause(found), Path("/l"))
 
 
 def test_the_root_cause_is_the_error_that_is_not_about_another_process() -> None:

@@ -1,8 +1,9 @@
 """The ledger as an engine's server uses it: answers are kept as they come, and whatever breaks, queries go on.
 
 The promise: an answer leaves the server at once and is committed at most 0.05 s and one transaction later. When the
-server is killed, those of that time are paid for again, and what was under way; nothing that was committed is. On the
-shared path answers appear when the engine's last stream has ended, or 10 s after they were given.
+server is killed, those of that time are paid for again, and what was under way; nothing that was committed is. A disk
+that is full or fails costs the answers of the next minute: then it is tried again. On the shared path answers appear
+when the engine's last stream has ended, or 10 s after they were given.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Ledger", "Ledgers", "may_be_kept"]
 
 _COMMIT_SECONDS, _COMMIT_ANSWERS = 0.05, 512
+_PAUSE_SECONDS = 60.0
 _SHARE_SECONDS, _SHARE_ANSWERS = 10.0, 10_000
 
 
@@ -53,6 +55,7 @@ class Ledger:
         self._told: set[str] = set()
         self._settings = settings
         self._store: AnswerStore | None = None
+        self._write_again = self._read_again = 0.0  # when, on the monotonic clock
         self._local = Batches(self._commit, self._not_written, _COMMIT_SECONDS, _COMMIT_ANSWERS)
         self._outgoing = Batches(self._share, self._not_shared, _SHARE_SECONDS, _SHARE_ANSWERS)
         self._shared: SharedAnswers | None = None
@@ -85,18 +88,22 @@ class Ledger:
         """The answers that are known on this host."""
         found = {key: kept.text for key in keys if (kept := self._local.get(key)) is not None}
         store = self._store
-        if store is None:
+        if store is None or time.monotonic() < self._read_again:
             return found
         try:
             # Asked for second: what has left the first meanwhile is here.
             return store.recall([key for key in keys if key not in found]) | found
         except sqlite3.Error as error:
-            self._give_up(error)
+            if _may_pass(error):
+                self._read_again = time.monotonic() + _PAUSE_SECONDS
+            else:
+                self._store = None
+            self._say(error)
             return found
 
     def keep(self, key: bytes, text: str, field_order: str) -> None:
         """Keep an answer, soon; returns at once."""
-        if self._store is not None:
+        if self._store is not None and time.monotonic() >= self._write_again:
             answer = Kept(key, text, field_order, int(time.time()))
             self._local.add(answer)
             if self._shared is not None:
@@ -119,10 +126,14 @@ class Ledger:
             self._store.write(answers)
             # More than came: a full ledger must get below its limit.
             self._store.make_room(self._settings.max_bytes, 2 * len(answers))
+            if self._write_again:
+                self._write_again, self.trouble = 0.0, ""
+                print("sparkllm: answers are kept again", flush=True)
 
     def _not_written(self, error: Exception) -> bool:
+        self._write_again = time.monotonic() + _PAUSE_SECONDS
         self._say(error)
-        return False
+        return _may_pass(error)
 
     def _share(self, answers: list[Kept]) -> None:
         if self._shared is not None:
@@ -134,12 +145,10 @@ class Ledger:
         self._say(error, f"answers do not reach {self._settings.shared_path}")
         return True
 
-    def _give_up(self, error: Exception) -> None:
-        self._store = None
-        self._say(error)
-
-    def _say(self, error: Exception, what: str = "answers are not kept from here on") -> None:
+    def _say(self, error: Exception, what: str = "") -> None:
         """Once; a disk that is full would say so with every transaction."""
+        again = f", until it works again (tried every {_PAUSE_SECONDS:.0f} s)" if _may_pass(error) else " from here on"
+        what = what or f"answers are not kept{again}"
         if not self.trouble:
             self.trouble = (
                 f"{what}: {error}. The query goes on; see to it, or run `sparkllm ledger clear`. "
@@ -167,6 +176,11 @@ class Ledgers:
         """Let nothing wait that could be written; returns at once."""
         for ledger in list(self._open.values()):
             ledger.flush()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether it is the disk that is full or fails, and not the file that is broken."""
+    return isinstance(error, sqlite3.OperationalError)
 
 
 def _is_object(text: str) -> bool:

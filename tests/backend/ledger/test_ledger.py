@@ -136,7 +136,28 @@ def test_a_full_disk_is_said_once_and_what_was_kept_is_still_told(tmp_path: Path
         command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3], timeout=60
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("sparkllm: answers are not kept from here on") == 1
+    assert done.stdout.count("sparkllm: answers are not kept, until it works again") == 1
+
+
+def test_a_disk_with_room_again_is_used_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = Ledger(at(tmp_path), "m")
+    assert ledger._store is not None
+    full = ledger._store._writer.execute("PRAGMA page_count").fetchone()[0] + 2
+    ledger._store._writer.execute(f"PRAGMA max_page_count = {full}")
+    ledger.keep(key(1), "x" * 100_000, "0")
+    assert ledger.flush(5)
+    ledger.keep(key(2), "yes", "0")
+    assert ledger.find([key(1), key(2)]) == {}, "it is not tried again at once"
+    ledger._store._writer.execute("PRAGMA max_page_count = 1000000")
+    ledger._write_again = time.monotonic()  # a minute later
+    ledger.keep(key(3), "yes", "0")
+    assert ledger.flush(5)
+    assert AnswerStore(tmp_path).recall([key(1), key(2), key(3)]) == {key(3): "yes"}
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("sparkllm:")]
+    assert len(said) == 2
+    assert "full" in said[0]
+    assert said[1] == "sparkllm: answers are kept again"
+    assert ledger.trouble == ""
 
 
 @pytest.mark.parametrize(
