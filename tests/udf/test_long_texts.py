@@ -24,8 +24,8 @@ def test_of_a_text_far_too_long_only_the_beginning_is_tokenised() -> None:
 
 def test_a_text_of_many_characters_and_few_tokens_is_tokenised_whole() -> None:
     whole = ChatTokenizer(TOKENIZER, "", "")
-    words = sorted(whole._tokenizer.get_vocab(), key=len)
-    longest = whole._tokenizer.decode([whole._tokenizer.token_to_id(words[-1])])
+    vocabulary = whole._tokenizer.get_vocab()
+    longest = whole._tokenizer.decode([vocabulary[max(vocabulary, key=len)]])
     text = longest * (CONTEXT - 500)
     assert len(longest) > 10
     assert len(text) > 8 * CONTEXT
