@@ -110,7 +110,8 @@ def many_rows(spark: SparkSession, rows: int) -> dict[str, Any]:
     assert row.n == row.answered == rows, row
     spark.conf.unset("spark.sparkllm.tasks")
     report = sparkllm.last_report(spark)
-    return {"rows": rows, "requests": report.total("requests"), "seconds": seconds, "rows_per_second": rows / seconds}
+    counts = {name: report.total(name) for name in ("requests", "start_ms")}
+    return {"rows": rows, **counts, "seconds": seconds, "rows_per_second": rows / seconds}
 
 
 def long_rows(spark: SparkSession, rows: int) -> dict[str, Any]:
