@@ -15,7 +15,7 @@ _MOST_BLOCKS = 1_000_000
 class BlockPrefixes:
     """Prompts seen so far, as the chained hashes of their whole blocks: a cache of any size, cold at the start.
 
-    Limits: after a million different blocks nothing more is learnt, and the prediction becomes a lower bound.
+    Limits: after a million different blocks (76 MiB) nothing more is learnt, and the prediction becomes a lower bound.
 
     >>> prefixes = BlockPrefixes(2)
     >>> [prefixes.add(np.array(ids, dtype=np.int32)) for ids in ([1, 2, 3, 4, 5], [1, 2, 3, 4, 6], [1, 2, 3, 4])]
