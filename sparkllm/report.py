@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sparkllm.calls import PER_ROW, LLMCall
 from sparkllm.errors import SparkLLMError
+from sparkllm.report_budget import budget_lines
 from sparkllm.report_html import bar_svg, report_html
 from sparkllm.report_speculation import speculation_lines
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from sparkllm.backend.control.query import BudgetUse
 
 __all__ = ["CallReport", "QueryReport", "last_report"]
 
@@ -22,6 +25,7 @@ _REASONS = {
     "too_long": "prompt longer than the model takes",
     "truncated": "answer cut at maxTokens",
     "engine_error": "engine error",
+    "budget": "budget used up",
 }
 
 
@@ -45,7 +49,7 @@ class CallReport:
         predicted_tokens, predicted_data_tokens: the same two as a cold cache of any size would have served, block by
             block, with the prompts of each task in the order they were sent.
         start_ms: time spent starting an engine, in milliseconds.
-        null_fields, too_long, truncated, engine_error: rows that are NULL, by reason; only a typed answer
+        null_fields, too_long, truncated, engine_error, budget: rows that are NULL, by reason; only a typed answer
             is `truncated`: plain text may be cut and stays.
     """
 
@@ -68,6 +72,7 @@ class CallReport:
     too_long: int
     truncated: int
     engine_error: int
+    budget: int
     pools: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -89,6 +94,7 @@ class QueryReport:
         paid: what the engines on this host counted for the query: requests, tokens, failed attempts and aborted
             requests included, and what speculative decoding did meanwhile (`speculation_*`, where it is on); None
             where that is not known (they have ended, or run on other hosts).
+        budget: what of the query's budget is used, and whether it ended the query; None where it had none.
     """
 
     query: int
@@ -97,6 +103,7 @@ class QueryReport:
     error: str | None
     calls: tuple[CallReport, ...]
     paid: Mapping[str, int] | None = None
+    budget: BudgetUse | None = None
 
     @classmethod
     def from_json(cls, text: str) -> QueryReport:
@@ -168,6 +175,8 @@ class QueryReport:
         if self.paid is not None:
             lines.append(("paid", _paid_line(self.paid)))
             lines += speculation_lines(self.paid)
+        if self.budget is not None:
+            lines += budget_lines(self.budget)
         lines.append(
             ("seconds", f"{self.seconds:.1f}" + (f", of them {start:.1f} starting the engine" if start else ""))
         )
@@ -238,6 +247,7 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
     Raises:
         SparkLLMError: there is no session, or no such query yet.
     """
+    from sparkllm.control_channel import budget_use
     from sparkllm.spark_session import last_reports, paid
 
     reports = last_reports(spark, 1)
@@ -246,4 +256,4 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
             "no query with llm(...) has finished in this session; run one with an action such as show()"
         )
     report = QueryReport.from_json(reports[-1])
-    return replace(report, paid=paid(spark, report.query))
+    return replace(report, paid=paid(spark, report.query), budget=budget_use(spark, report.query))

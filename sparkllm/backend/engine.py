@@ -60,6 +60,7 @@ class Answer:
     Attributes:
         text: the answer; None exactly when `error` says why.
         truncated: there is none because it was cut.
+        over_budget: there is none because the query's budget is used up.
         kept: it comes from the ledger, or from an equal request that was under way; no tokens then.
     """
 
@@ -70,6 +71,7 @@ class Answer:
     output_tokens: int = 0
     truncated: bool = False
     kept: bool = False
+    over_budget: bool = False
 
 
 @dataclass(frozen=True)

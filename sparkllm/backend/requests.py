@@ -11,6 +11,9 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
+from sparkllm.backend.control.budget import Terms
+from sparkllm.backend.control.reporter import Reporter
+from sparkllm.backend.control.spending import Spending
 from sparkllm.backend.engine import Answer, Engine, Sampling
 from sparkllm.backend.ledger.ledger import Ledger, Ledgers, may_be_kept
 from sparkllm.backend.query_speculation import QuerySpeculation
@@ -40,21 +43,26 @@ class Requests:
         self.flights = SingleFlight()
         self._by_query: OrderedDict[str, Counter[str]] = OrderedDict()
         self._speculation = QuerySpeculation(engine.speculation, _QUERIES)
+        self._reporter: Reporter | None = None
         self._names = itertools.count()
         self._lock = threading.Lock()
         self._streams = 0
         self._last_use = time.monotonic()
 
     @contextlib.contextmanager
-    def stream(self, sampling: Sampling, query: str, ledger: Ledger | None = None) -> Iterator[Stream]:
+    def stream(
+        self, sampling: Sampling, query: str, ledger: Ledger | None = None, terms: Terms | None = None
+    ) -> Iterator[Stream]:
         """One client's stream on behalf of `query`; what is unfinished when it is left is aborted.
 
-        With a ledger, answers are kept there, and what it knows or what is under way is not asked again.
+        With a ledger, answers are kept there, and what it knows or what is under way is not asked again. With terms,
+        the driver is told what is counted, and asked for what the query's budget has left.
         """
         self._count_streams(1)
-        stream = Stream(self, f"stream-{next(self._names)}", sampling, self._counts(query), ledger)
+        counts, spending = self._counts(query), self._spending(query, terms)
+        stream = Stream(self, f"stream-{next(self._names)}", sampling, counts, ledger, spending)
         try:
-            with self._speculation.of(query):
+            with self._speculation.of(query), self._told(query):
                 yield stream
         finally:
             stream.abort()
@@ -79,6 +87,30 @@ class Requests:
                 self._by_query.popitem(last=False)
             return counts
 
+    def _spending(self, query: str, terms: Terms | None) -> Spending | None:
+        if terms is None:
+            return None
+        with self._lock:
+            if self._reporter is None:
+                self._reporter = Reporter(terms.address, self.loop, self._all_counts)
+            return self._reporter.of(query, terms)
+
+    @contextlib.contextmanager
+    def _told(self, query: str) -> Iterator[None]:
+        reporter = self._reporter
+        if reporter is None:
+            yield
+            return
+        reporter.count_stream(query, 1)
+        try:
+            yield
+        finally:
+            reporter.count_stream(query, -1)
+
+    def _all_counts(self) -> dict[str, Counter[str]]:
+        with self._lock:
+            return dict(self._by_query)
+
     def touch(self) -> None:
         """Somebody uses the engine."""
         self._last_use = time.monotonic()
@@ -101,7 +133,13 @@ class Stream:
     """The requests of one client. Its public methods belong to the client's thread, the others to the loop."""
 
     def __init__(
-        self, requests: Requests, name: str, sampling: Sampling, counts: Counter[str], ledger: Ledger | None
+        self,
+        requests: Requests,
+        name: str,
+        sampling: Sampling,
+        counts: Counter[str],
+        ledger: Ledger | None,
+        spending: Spending | None,
     ) -> None:
         self.in_flight = 0
         self._counts = counts
@@ -109,6 +147,7 @@ class Stream:
         self._name = name
         self._sampling = sampling
         self._ledger = ledger
+        self._spending = spending
         self._tasks: set[asyncio.Task[None]] = set()
         self._outcomes: queue.SimpleQueue[tuple[int, Answer] | EngineDiedError] = queue.SimpleQueue()
 
@@ -175,6 +214,12 @@ class Stream:
         return answer
 
     async def _ask(self, prompt: Prompt) -> Answer:
+        if self._spending is None:
+            return await self._ask_engine(prompt)
+        most_tokens = len(prompt.token_ids) + self._sampling.max_tokens
+        return await self._spending.answer(most_tokens, lambda: self._ask_engine(prompt))
+
+    async def _ask_engine(self, prompt: Prompt) -> Answer:
         self._count(requests=1)
         try:
             answer = await self._requests.engine.answer(f"{self._name}-{prompt.id}", prompt.token_ids, self._sampling)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -30,8 +31,10 @@ ANSWERS = pa.schema(
         ("output_tokens", pa.int32()),
         ("truncated", pa.bool_()),
         ("kept", pa.bool_()),
+        ("over_budget", pa.bool_()),
     ]
 )
+_OUTCOME = attrgetter(*ANSWERS.names[1:])
 AUTHORIZATION = "authorization"
 # Flight's `extra_info` of an error: the engine is gone, not only this stream.
 ENGINE_DIED = b"engine died"
@@ -73,10 +76,7 @@ def prompt_rows(batch: pa.RecordBatch) -> Iterator[Prompt]:
 
 def answer_batch(answers: Iterable[tuple[int, Answer]]) -> pa.RecordBatch:
     """An ANSWERS batch, in the order given."""
-    rows: Sequence[tuple[object, ...]] = [
-        (number, a.text, a.error, a.prompt_tokens, a.cached_tokens, a.output_tokens, a.truncated, a.kept)
-        for number, a in answers
-    ]
+    rows: Sequence[tuple[object, ...]] = [(number, *_OUTCOME(answer)) for number, answer in answers]
     columns = zip(*rows, strict=True) if rows else [[] for _ in ANSWERS]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, ANSWERS, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=ANSWERS)

@@ -17,7 +17,7 @@ from sparkllm.errors import EngineError
 from .conftest import prompts
 from .fake import Served, served
 
-COLUMNS = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated", "kept"]
+COLUMNS = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated", "kept", "over_budget"]
 
 
 @pytest.fixture

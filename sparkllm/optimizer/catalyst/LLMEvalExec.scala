@@ -93,7 +93,7 @@ case class LLMEvalExec(
 }
 
 object LLMEvalExec {
-  val reasons: Seq[String] = Seq("null_fields", "too_long", "truncated", "engine_error")
+  val reasons: Seq[String] = Seq("null_fields", "too_long", "truncated", "engine_error", "budget")
 
   /** Key of the metric that counts the rows of a pool. */
   def rowsOn(pool: String): String = s"rows_on_$pool"
@@ -117,5 +117,6 @@ object LLMEvalExec {
     ("null_fields", None, "NULL: all fields null"),
     ("too_long", None, "NULL: prompt too long"),
     ("truncated", None, "NULL: answer cut"),
-    ("engine_error", None, "NULL: engine error"))
+    ("engine_error", None, "NULL: engine error"),
+    ("budget", None, "NULL: budget used up"))
 }
