@@ -13,6 +13,8 @@ __all__ = ["BudgetUse", "Query", "QueryProgress"]
 
 # An engine that has not reported for this long is taken for lost: nobody waits for what it holds.
 _LOST_SECONDS = 10.0
+# Of its time an engine leases no more at once: so much is charged for one that is lost.
+_MOST_LEASED_SECONDS = 30.0
 _HOUR = 3600.0
 
 
@@ -125,15 +127,16 @@ class Query:
         if self.budget.cost:
             running = sum(engine.account.open for engine in self._live(now).values())
             rate = self.budget.cost_per_hour / _HOUR * max(1, running)
-            left.append((self.budget.cost - self._cost(now)) / rate)
+            left.append(min(_MOST_LEASED_SECONDS, (self.budget.cost - self._cost(now)) / rate))
         return min(left, default=None)
 
     def _cost(self, now: float) -> float:
         """Price of the engines' time; of those that run, up to now."""
         assert self.budget is not None
-        live = self._live(now)
-        running = sum(now - engine.seen for engine in live.values() if engine.account.open)
-        seconds = sum(engine.account.seconds for engine in self._engines.values()) + running
+        seconds = sum(
+            engine.account.seconds + engine.account.open * min(now - engine.seen, _MOST_LEASED_SECONDS)
+            for engine in self._engines.values()
+        )
         return seconds * self.budget.cost_per_hour / _HOUR
 
     def _use(self, now: float) -> BudgetUse | None:
@@ -149,6 +152,7 @@ class Query:
         return BudgetUse(used, limits, self.ended)
 
     def _reached(self, name: str) -> str:
-        limit = self._pools[name].limit if name in self._pools else getattr(self.budget, name)
-        used = f", {self._pools[name].used:,} are spent and the next request may take more than the rest"
-        return f"{Budget.setting(name)}={limit:,}" + (used if name == "tokens" else "")
+        if name != "tokens":
+            return f"{Budget.setting(name)}={getattr(self.budget, name):,}"
+        pool = self._pools[name]
+        return f"{Budget.setting(name)}={pool.limit:,}, of which {pool.used:,} are spent and the next may take too many"

@@ -5,21 +5,18 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
 from pyarrow import flight
 
 from sparkllm.backend.control.budget import ControlAddress
-from sparkllm.backend.control.messages import REPORT, Grant, Report, write_grants
-from sparkllm.backend.control.query import Query, QueryProgress
+from sparkllm.backend.control.messages import REPORT, Report, write_grants
+from sparkllm.backend.control.queries import Queries
+from sparkllm.backend.control.query import QueryProgress
 from sparkllm.backend.token_check import TokenCheck
 
 __all__ = ["ControlService"]
-
-# Queries that are remembered, as in an engine server.
-_QUERIES = 1000
 
 
 class ControlService(flight.FlightServerBase):
@@ -35,8 +32,7 @@ class ControlService(flight.FlightServerBase):
         super().__init__(_tcp(bind, port), middleware={"token": TokenCheck(token)})
         self.address = ControlAddress(_tcp(host, self.port), token)
         self._lock = threading.Lock()
-        self._queries: OrderedDict[str, Query] = OrderedDict()
-        self._numbers: dict[str, int] = {}
+        self._queries = Queries()
 
     def do_action(self, context: Any, action: flight.Action) -> Iterator[bytes]:
         """`report`: a Report in, the grants of its queries out."""
@@ -44,30 +40,12 @@ class ControlService(flight.FlightServerBase):
             raise flight.FlightServerError(f"the action {REPORT} was expected, got {action.type!r}")
         report = Report.from_json(action.body.to_pybytes())
         with self._lock:
-            return iter([write_grants(self._take(report, time.monotonic()))])
+            return iter([write_grants(self._queries.take(report, time.monotonic()))])
 
     def progress(self) -> list[QueryProgress]:
         """Of the last 1,000 queries, the one told of last at the end."""
-        now = time.monotonic()
         with self._lock:
-            return [query.progress(now) for query in self._queries.values()]
-
-    def _take(self, report: Report, now: float) -> dict[str, Grant]:
-        # One that was held up on its way tells what is no longer true.
-        if report.number <= self._numbers.get(report.engine, -1):
-            return {}
-        self._numbers[report.engine] = report.number
-        return {
-            name: self._query(name, now).report(report.engine, account, now)
-            for name, account in report.accounts.items()
-        }
-
-    def _query(self, name: str, now: float) -> Query:
-        query = self._queries.setdefault(name, Query(name, now))
-        self._queries.move_to_end(name)
-        if len(self._queries) > _QUERIES:
-            self._queries.popitem(last=False)
-        return query
+            return self._queries.progress(time.monotonic())
 
 
 def _tcp(host: str, port: int) -> str:
