@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from pyspark import InheritableThread
@@ -16,6 +17,8 @@ from sparkllm import control_channel, llm
 from sparkllm.backend.client import paid
 from sparkllm.config import LLMConfig
 from tests.settings import configured
+
+T = TypeVar("T")
 
 
 def reviews(spark: SparkSession, rows: int, what: str, tasks: int = 1) -> list[str | None]:
@@ -83,7 +86,7 @@ def test_a_cancelled_group_stops_within_a_second_and_others_do_not_notice(
     with configured(spark, wide):
         unwanted = InheritableThread(target=ask("unwanted", 4000))
         unwanted.start()
-        (query,) = eventually(running)
+        query = eventually(running)[0]
         eventually(lambda: under_way(query) > 100)
     wanted = InheritableThread(target=ask("wanted", 200))
     wanted.start()
@@ -102,7 +105,7 @@ def test_a_cancelled_group_stops_within_a_second_and_others_do_not_notice(
     assert None not in answers
 
 
-def eventually(true: Callable[[], object], seconds: float = 30.0) -> object:
+def eventually(true: Callable[[], T], seconds: float = 30.0) -> T:
     until = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < until, f"not so after {seconds} s"
