@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
-    from sparkllm.backend.control.query import BudgetUse, QueryProgress
+    from sparkllm.backend.control.query import QueryProgress
     from sparkllm.backend.control.service import ControlService
 
-__all__ = ["budget_use", "open_channel", "progress"]
+__all__ = ["open_channel", "progress", "told_of"]
 
 _POLL_SECONDS = 0.5
 _LOCAL = "127.0.0.1"
@@ -71,9 +71,9 @@ def progress(spark: SparkSession | None = None) -> list[QueryProgress]:
     return service.progress() if service is not None else []
 
 
-def budget_use(spark: SparkSession | None, query: int) -> BudgetUse | None:
-    """What of a query's budget is used; None where it has none, or its engines have told nothing."""
-    return next((told.budget for told in progress(spark) if told.query == str(query)), None)
+def told_of(spark: SparkSession | None, query: int) -> QueryProgress | None:
+    """What engines have told of one query; None where that is nothing."""
+    return next((told for told in progress(spark) if told.query == str(query)), None)
 
 
 def _start(context: SparkContext, port: int) -> ControlService:

@@ -91,9 +91,9 @@ class QueryReport:
         succeeded: False when the query failed; its counts are then those of the tasks that finished.
         error: the failure's message, or None.
         calls: one report for each LLMEval in the plan, counting what its rows used.
-        paid: what the engines on this host counted for the query: requests, tokens, failed attempts and aborted
-            requests included, and what speculative decoding did meanwhile (`speculation_*`, where it is on); None
-            where that is not known (they have ended, or run on other hosts).
+        paid: what the engines counted for the query: requests, tokens, failed attempts and aborted
+            requests included, and what speculative decoding did meanwhile (`speculation_*`, where it is on and they run
+            on this host); from other hosts, what they told last; None where that is not known.
         budget: what of the query's budget is used, and whether it ended the query; None where it had none.
     """
 
@@ -247,7 +247,7 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
     Raises:
         SparkLLMError: there is no session, or no such query yet.
     """
-    from sparkllm.control_channel import budget_use
+    from sparkllm.control_channel import told_of
     from sparkllm.spark_session import last_reports, paid
 
     reports = last_reports(spark, 1)
@@ -256,4 +256,6 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
             "no query with llm(...) has finished in this session; run one with an action such as show()"
         )
     report = QueryReport.from_json(reports[-1])
-    return replace(report, paid=paid(spark, report.query), budget=budget_use(spark, report.query))
+    told = told_of(spark, report.query)
+    counted = paid(spark, report.query) or (told.counters if told is not None else None)
+    return replace(report, paid=counted, budget=told.budget if told is not None else None)

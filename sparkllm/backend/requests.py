@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.control.reporter import Reporter
-from sparkllm.backend.control.spending import Spending
 from sparkllm.backend.engine import Answer, Engine, Sampling
 from sparkllm.backend.ledger.ledger import Ledger, Ledgers, may_be_kept
 from sparkllm.backend.query_speculation import QuerySpeculation
@@ -59,10 +58,9 @@ class Requests:
         the driver is told what is counted, and asked for what the query's budget has left.
         """
         self._count_streams(1)
-        counts, spending = self._counts(query), self._spending(query, terms)
-        stream = Stream(self, f"stream-{next(self._names)}", sampling, counts, ledger, spending)
+        stream = Stream(self, f"stream-{next(self._names)}", sampling, query, ledger, terms)
         try:
-            with self._speculation.of(query), self._told(query):
+            with self._speculation.of(query):
                 yield stream
         finally:
             stream.abort()
@@ -75,11 +73,12 @@ class Requests:
 
     def count_recalled(self, query: str, prompts: int) -> None:
         """`query` was told so many answers of the ledger."""
-        for totals in (self.totals, self._counts(query)):
+        for totals in (self.totals, self.counts(query)):
             # Counts belong to the loop: from here, one of two changes at a time could be lost.
             self.loop.call_soon_threadsafe(totals.update, {"from_ledger": prompts})
 
-    def _counts(self, query: str) -> Counter[str]:
+    def counts(self, query: str) -> Counter[str]:
+        """Those of one query, to be added to on the loop."""
         with self._lock:
             counts = self._by_query.setdefault(query, _zeros())
             self._by_query.move_to_end(query)
@@ -87,25 +86,12 @@ class Requests:
                 self._by_query.popitem(last=False)
             return counts
 
-    def _spending(self, query: str, terms: Terms | None) -> Spending | None:
-        if terms is None:
-            return None
+    def reporter(self, terms: Terms) -> Reporter:
+        """Who tells the driver of all queries; from the first that has terms on."""
         with self._lock:
             if self._reporter is None:
                 self._reporter = Reporter(terms.address, self.loop, self._all_counts)
-            return self._reporter.of(query, terms)
-
-    @contextlib.contextmanager
-    def _told(self, query: str) -> Iterator[None]:
-        reporter = self._reporter
-        if reporter is None:
-            yield
-            return
-        reporter.count_stream(query, 1)
-        try:
-            yield
-        finally:
-            reporter.count_stream(query, -1)
+            return self._reporter
 
     def _all_counts(self) -> dict[str, Counter[str]]:
         with self._lock:
@@ -137,17 +123,19 @@ class Stream:
         requests: Requests,
         name: str,
         sampling: Sampling,
-        counts: Counter[str],
+        query: str,
         ledger: Ledger | None,
-        spending: Spending | None,
+        terms: Terms | None,
     ) -> None:
         self.in_flight = 0
-        self._counts = counts
+        self._counts = requests.counts(query)
         self._requests = requests
         self._name = name
         self._sampling = sampling
+        self._query = query
         self._ledger = ledger
-        self._spending = spending
+        self._reporter = requests.reporter(terms) if terms is not None else None
+        self._spending = self._reporter.spending(query, terms) if self._reporter and terms else None
         self._tasks: set[asyncio.Task[None]] = set()
         self._outcomes: queue.SimpleQueue[tuple[int, Answer] | EngineDiedError] = queue.SimpleQueue()
 
@@ -183,6 +171,7 @@ class Stream:
         self._requests.loop.call_soon_threadsafe(self._abort)
 
     def _start(self, rows: list[Prompt]) -> None:
+        self._tell_open(1 if rows and not self._tasks else 0)
         for prompt in rows:
             task = self._requests.loop.create_task(self._answer(prompt))
             self._tasks.add(task)
@@ -240,9 +229,14 @@ class Stream:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._tell_open(0 if self._tasks else -1)
         if not task.cancelled() and (error := task.exception()):
             # A mistake of ours, not of the row: without this the client would wait for ever.
             self._outcomes.put(EngineDiedError(f"{type(error).__name__}: {error}"))
+
+    def _tell_open(self, change: int) -> None:
+        if self._reporter is not None and change:
+            self._reporter.count_stream(self._query, change)
 
     def _count(self, **more: int) -> None:
         for totals in (self._requests.totals, self._counts):

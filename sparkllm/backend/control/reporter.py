@@ -9,6 +9,7 @@ import secrets
 import socket
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -76,17 +77,14 @@ class Reporter:
         self._task: asyncio.Task[None] | None = None
         loop.call_soon_threadsafe(self._start)
 
-    def of(self, query: str, terms: Terms) -> Spending | None:
-        """The query's part of its budget, None where it has none; called with the caller's lock held, on any thread."""
+    def spending(self, query: str, terms: Terms) -> Spending | None:
+        """The query's part of its budget, None where it has none; from any thread, once the query has counters."""
         if terms.budget is None:
             return None
         return self._spending.setdefault(query, Spending(terms.budget, self._wake.set))
 
     def count_stream(self, query: str, change: int) -> None:
-        """From any thread: a stream of the query begins (1) or ends (-1)."""
-        self._loop.call_soon_threadsafe(self._count_stream, query, change)
-
-    def _count_stream(self, query: str, change: int) -> None:
+        """A stream has requests (1), or has none any more (-1)."""
         times = self._open.setdefault(query, _Open())
         times.change(change)
         if not times.streams:
@@ -103,17 +101,23 @@ class Reporter:
             self._wake.clear()
             second_passed = time.monotonic() - tick >= _PERIOD_SECONDS
             tick = time.monotonic() if second_passed else tick
-            granted = await self._exchange(second_passed)
+            try:
+                granted = await self._exchange(second_passed)
+            except Exception:  # a mistake of ours must not leave requests waiting for ever
+                traceback.print_exc()
+                self._lost(RuntimeError("see the traceback above"))
+                granted = False
             if any(spending.wanting for spending in list(self._spending.values())):
                 await asyncio.sleep(0 if granted else _AGAIN_SECONDS)
                 self._wake.set()
 
     async def _exchange(self, second_passed: bool) -> bool:
         """Tell what is new; whether anything was granted."""
+        before = {*self._told, *self._open, *list(self._spending)}
         counts = {query: dict(counter) for query, counter in self._counts().items()}
+        self._forget(before - set(counts))
         accounts = {query: self._account(query, counter, second_passed) for query, counter in counts.items()}
-        news = {query: a for query, a in accounts.items() if a.open or a != self._told.get(query)}
-        self._forget(accounts)
+        news = {query: account for query, account in accounts.items() if self._is_news(query, account)}
         if not news:
             return False
         self._number += 1
@@ -136,11 +140,16 @@ class Reporter:
         holdings = spending.holdings(second_passed, idle=not times.streams)
         return Account(counters, times.seconds, times.streams > 0, spending.budget, holdings)
 
-    def _forget(self, known: Collection[str]) -> None:
-        """Queries that the engine does not count any more."""
-        for by_query in (self._told, self._open, self._spending):
-            for query in [query for query in list(by_query) if query not in known]:
-                del by_query[query]  # type: ignore[attr-defined]
+    def _is_news(self, query: str, account: Account) -> bool:
+        known = self._told.get(query)
+        return account.open or (account != known and (known is not None or any(account.counters.values())))
+
+    def _forget(self, queries: Collection[str]) -> None:
+        """The engine does not count them any more."""
+        for query in queries:
+            self._told.pop(query, None)
+            self._open.pop(query, None)
+            self._spending.pop(query, None)
 
     def _call(self, body: bytes) -> dict[str, Grant]:
         if self._client is None:
