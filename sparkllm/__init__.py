@@ -16,7 +16,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sparkllm.backend.control.query import QueryProgress
     from sparkllm.config import LLMConfig
+    from sparkllm.control_channel import progress
     from sparkllm.errors import SparkLLMError
     from sparkllm.estimate import QueryEstimate, explain
     from sparkllm.placing import place
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
 __all__ = [
     "LLMConfig",
     "QueryEstimate",
+    "QueryProgress",
     "QueryReport",
     "SparkLLMError",
     "explain",
     "last_report",
     "llm",
     "place",
+    "progress",
     "register",
     "session",
     "stop",
@@ -44,12 +48,14 @@ __version__ = "0.1.0"
 _HOME = {
     "LLMConfig": "sparkllm.config",
     "QueryEstimate": "sparkllm.estimate",
+    "QueryProgress": "sparkllm.backend.control.query",
     "QueryReport": "sparkllm.report",
     "SparkLLMError": "sparkllm.errors",
     "explain": "sparkllm.estimate",
     "last_report": "sparkllm.report",
     "llm": "sparkllm.udf.functions",
     "place": "sparkllm.placing",
+    "progress": "sparkllm.control_channel",
     "register": "sparkllm.spark_session",
     "session": "sparkllm.spark_session",
     "stop": "sparkllm.spark_session",

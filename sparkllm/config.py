@@ -101,6 +101,20 @@ class LLMConfig:
     ledger_max_bytes: int = _setting(4 * 2**30, "Answers kept on a host, in bytes; the oldest go first.", least=1)
     ledger_days: float = _setting(30.0, "Days after which an answer is asked for again; 0: never.", least=0)
 
+    max_calls: int = _setting(0, "Most requests that a query may send to engines; 0: any number.", least=0)
+    max_total_tokens: int = _setting(
+        0, "Most tokens that engines may compute for a query: prompts', but for those cached, and answers'.", least=0
+    )
+    max_seconds: float = _setting(0.0, "Longest time since a query's first prompt came to an engine.", least=0)
+    max_cost: float = _setting(0.0, "Most that a query's time on engines may cost, by `cost_per_hour`.", least=0)
+    cost_per_hour: float = _setting(0.0, "Price of an hour of one engine, with all its GPUs; any currency.", least=0)
+    on_budget: str = _setting(
+        "null",
+        "When one of these four limits is reached: `null`, the rows left are NULL, or `fail`, so does the query.",
+        choices=("null", "fail"),
+    )
+    control_port: int = _setting(0, "Port of the driver's service that engines report to; 0: a free one.", least=0)
+
     window_rows: int = _setting(256, "Rows of the first window; each next one is four times as large.", least=1)
     max_window_rows: int = _setting(16384, "Rows of the largest window.", least=1)
 

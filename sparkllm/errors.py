@@ -7,6 +7,7 @@ Errors of a call (an unknown task, a missing column) are found by Spark's analyz
 from __future__ import annotations
 
 __all__ = [
+    "BudgetError",
     "CallError",
     "ConfigError",
     "EngineDiedError",
@@ -61,3 +62,7 @@ class LedgerError(SparkLLMError):
 
 class RowError(SparkLLMError):
     """A row has no answer and `spark.sparkllm.failOnError` is true."""
+
+
+class BudgetError(SparkLLMError):
+    """A query's budget is used up and `spark.sparkllm.onBudget` is `fail`."""

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sparkllm.calls import PER_ROW, LLMCall
 from sparkllm.errors import SparkLLMError
+from sparkllm.report_budget import budget_lines
 from sparkllm.report_html import bar_svg, report_html
 from sparkllm.report_speculation import speculation_lines
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from sparkllm.backend.control.query import BudgetUse
 
 __all__ = ["CallReport", "QueryReport", "last_report"]
 
@@ -23,6 +26,7 @@ _REASONS = {
     "truncated": "answer cut at maxTokens",
     "engine_error": "engine error",
     "engine_killed": "the engine died of it",
+    "budget": "budget used up",
 }
 
 
@@ -46,8 +50,8 @@ class CallReport:
         predicted_tokens, predicted_data_tokens: the same two as a cold cache of any size would have served, block by
             block, with the prompts of each task in the order they were sent.
         start_ms: time spent starting an engine, in milliseconds.
-        null_fields, too_long, truncated, engine_error, engine_killed: rows that are NULL, by reason; only a typed
-            answer is `truncated`: plain text may be cut and stays.
+        null_fields, too_long, truncated, engine_error, engine_killed, budget: rows that are NULL, by reason; only a
+            typed answer is `truncated`: plain text may be cut and stays.
     """
 
     call: LLMCall
@@ -70,6 +74,7 @@ class CallReport:
     truncated: int
     engine_error: int
     engine_killed: int
+    budget: int
     pools: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -88,9 +93,10 @@ class QueryReport:
         succeeded: False when the query failed; its counts are then those of the tasks that finished.
         error: the failure's message, or None.
         calls: one report for each LLMEval in the plan, counting what its rows used.
-        paid: what the engines on this host counted for the query: requests, tokens, failed attempts and aborted
-            requests included, and what speculative decoding did meanwhile (`speculation_*`, where it is on); None
-            where that is not known (they have ended, or run on other hosts).
+        paid: what the engines counted for the query: requests, tokens, failed attempts and aborted
+            requests included, and what speculative decoding did meanwhile (`speculation_*`, where it is on and they run
+            on this host); from other hosts, what they told last; None where that is not known.
+        budget: what of the query's budget is used, and whether it ended the query; None where it had none.
     """
 
     query: int
@@ -99,6 +105,7 @@ class QueryReport:
     error: str | None
     calls: tuple[CallReport, ...]
     paid: Mapping[str, int] | None = None
+    budget: BudgetUse | None = None
 
     @classmethod
     def from_json(cls, text: str) -> QueryReport:
@@ -170,6 +177,8 @@ class QueryReport:
         if self.paid is not None:
             lines.append(("paid", _paid_line(self.paid)))
             lines += speculation_lines(self.paid)
+        if self.budget is not None:
+            lines += budget_lines(self.budget)
         lines.append(
             ("seconds", f"{self.seconds:.1f}" + (f", of them {start:.1f} starting the engine" if start else ""))
         )
@@ -240,6 +249,7 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
     Raises:
         SparkLLMError: there is no session, or no such query yet.
     """
+    from sparkllm.control_channel import told_of
     from sparkllm.spark_session import last_reports, paid
 
     reports = last_reports(spark, 1)
@@ -248,4 +258,6 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
             "no query with llm(...) has finished in this session; run one with an action such as show()"
         )
     report = QueryReport.from_json(reports[-1])
-    return replace(report, paid=paid(spark, report.query))
+    told = told_of(spark, report.query)
+    counted = paid(spark, report.query) or (told.counters if told is not None else None)
+    return replace(report, paid=counted, budget=told.budget if told is not None else None)

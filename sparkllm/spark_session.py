@@ -16,10 +16,11 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkllm.backend.client import paid as paid_on_this_host
 from sparkllm.backend.client import stop as stop_engines
 from sparkllm.config import PREFIX, LLMConfig
+from sparkllm.control_channel import open_channel
 from sparkllm.errors import ConfigError, JavaError, SparkLLMError
 from sparkllm.optimizer.jar import build_jar, find_java
 
-__all__ = ["last_reports", "paid", "planned_calls", "register", "session", "session_of", "stop"]
+__all__ = ["last_reports", "paid", "planned_calls", "register", "session", "session_of", "some_session", "stop"]
 
 _PACKAGE = "sparkllm.catalyst"
 _EXTENSION = f"{_PACKAGE}.SparkLLMExtensions"
@@ -82,6 +83,8 @@ def register(spark: SparkSession, model: str | None = None, *, _function: Any = 
         )
     spark.sql(f"DROP TEMPORARY FUNCTION IF EXISTS {_FUNCTION}")  # Spark would warn of its replacement
     spark.udf.register(_FUNCTION, _function if _function is not None else _llm_eval())
+    channel, port = _load(spark, f"{_PACKAGE}.ControlChannel"), LLMConfig.from_spark(_sparkllm_conf(spark)).control_port
+    open_channel(spark.sparkContext, port, channel.open, channel.close)
     return spark
 
 
@@ -92,10 +95,10 @@ def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:
 
     Each is {"query", "seconds", "succeeded", "error", "calls": [{"call", "field_orders", "rows", "distinct",
     "requests", "ledger_rows", "ledger_prompts", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms",
-    "busy_ms", "null_fields", "too_long", "truncated", "engine_error", "engine_killed", "pools"}]}; a field order is
-    "2,0,1", by number; pools are rows by kind of replica, empty without a placement.
+    "busy_ms", "null_fields", "too_long", "truncated", "engine_error", "engine_killed", "budget", "pools"}]}; a field
+    order is "2,0,1", by number; pools are rows by kind of replica, empty without a placement.
     """
-    spark = _some_session(spark)
+    spark = some_session(spark)
     reports = _load(spark, f"{_PACKAGE}.Reports")
     _jvm_session(spark).sparkContext().listenerBus().waitUntilEmpty(_REPORT_WAIT_MS)
     return [str(text) for text in reports.last(n)]
@@ -125,7 +128,7 @@ def session_of(query: DataFrame | str, spark: SparkSession | None) -> SparkSessi
     Raises:
         SparkLLMError: there is none.
     """
-    return query.sparkSession if isinstance(query, DataFrame) else _some_session(spark)
+    return query.sparkSession if isinstance(query, DataFrame) else some_session(spark)
 
 
 def paid(spark: SparkSession | None, query: int) -> dict[str, int] | None:
@@ -160,7 +163,12 @@ def stop(spark: SparkSession | None = None) -> int:
     return ended
 
 
-def _some_session(spark: SparkSession | None) -> SparkSession:
+def some_session(spark: SparkSession | None) -> SparkSession:
+    """This one, or the active one.
+
+    Raises:
+        SparkLLMError: there is none.
+    """
     spark = spark or SparkSession.getActiveSession() or SparkSession._instantiatedSession
     if spark is None:
         raise SparkLLMError("there is no Spark session; call sparkllm.session() first")

@@ -41,6 +41,10 @@ def spark(runtime_dir: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
             "spark.sql.shuffle.partitions": "2",
+            # what Spark writes down of a query, where no secret may be found
+            "spark.eventLog.enabled": "true",
+            "spark.eventLog.compress": "false",
+            "spark.eventLog.dir": str(tmp_path_factory.mktemp("events")),
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         },
     )

@@ -67,8 +67,8 @@ def test_importing_sparkllm_is_light() -> None:
 
 def test_public_names_are_these() -> None:
     assert set(sparkllm.__all__) == {
-        "LLMConfig", "QueryEstimate", "QueryReport", "SparkLLMError", "explain", "last_report", "llm", "place",
-        "register", "session", "stop", "workload",
+        "LLMConfig", "QueryEstimate", "QueryProgress", "QueryReport", "SparkLLMError", "explain", "last_report", "llm",
+        "place", "progress", "register", "session", "stop", "workload",
     }  # fmt: skip
     for name in sparkllm.__all__:
         assert getattr(sparkllm, name).__doc__

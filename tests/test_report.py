@@ -22,7 +22,7 @@ COUNTS = {
     "prompt_tokens": 1000, "cached_tokens": 500, "output_tokens": 100,
     "static_tokens": 400, "cached_data_tokens": 150, "predicted_tokens": 600, "predicted_data_tokens": 180,
     "start_ms": 2000, "null_fields": 3, "too_long": 2, "truncated": 1,
-    "engine_error": 0, "engine_killed": 0,
+    "engine_error": 0, "engine_killed": 0, "budget": 0,
 }  # fmt: skip
 
 

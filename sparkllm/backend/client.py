@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import flight
 
+from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.engine import EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.events import note
 from sparkllm.backend.folder import EngineFolder, root_for
@@ -158,13 +159,15 @@ class EngineClient:
         sampling: Sampling,
         query: str = "",
         beside: Beside | None = None,
+        terms: Terms | None = None,
         restart: Callable[[EngineClient, EngineDiedError], EngineClient] | None = None,
     ) -> Submission:
         """Send prompts (a list of int32 token ids per row) on behalf of `query`; returns at once.
 
         A prompt the engine refuses (too long, empty) is that row's error, not the submission's. With `beside`, answers
-        are kept, and a prompt whose answer came to be known since it was recalled is not asked. With `restart`, which
-        is given an engine that died and returns another, what is unanswered is sent to that one.
+        are kept, and a prompt whose answer came to be known since it was recalled is not asked. With `terms`, what the
+        query's budget has no room for is that row's error, too. With `restart`, which is given an engine that died and
+        returns another, what is unanswered is sent to that one.
         """
         ledger, engine = beside.ledger if beside is not None else None, self
 
@@ -175,7 +178,7 @@ class EngineClient:
 
         return Submission(
             token_ids,
-            lambda: engine._exchange(sampling, query, ledger),
+            lambda: engine._exchange(sampling, query, ledger, terms),
             lambda error: engine._translate(error),
             beside,
             go_on if restart is not None else None,
@@ -189,12 +192,12 @@ class EngineClient:
         return found
 
     @contextlib.contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self, terms: Terms | None = None) -> Iterator[None]:
         """Keep the engine from counting as idle meanwhile: a task may wait long for its next rows.
 
-        A holder that dies lets go.
+        A holder that dies lets go. With `terms`, the engine knows from then on whom to report to.
         """
-        writer, reader = self._exchange(Sampling(), "")
+        writer, reader = self._exchange(Sampling(), "", terms=terms.unlimited if terms is not None else None)
         with contextlib.suppress(flight.FlightError, pa.ArrowException, OSError):  # a dead engine shows at its next use
             writer.begin(PROMPTS)
         try:
@@ -204,9 +207,12 @@ class EngineClient:
             with contextlib.suppress(flight.FlightError, pa.ArrowException, OSError):
                 writer.close()
 
-    def _exchange(self, sampling: Sampling, query: str, ledger: LedgerSettings | None = None) -> Any:
+    def _exchange(
+        self, sampling: Sampling, query: str, ledger: LedgerSettings | None = None, terms: Terms | None = None
+    ) -> Any:
         command = {"sampling": sampling.to_json(), "max_in_flight": self._max_in_flight, "query": query}
         command |= {"ledger": ledger.to_json()} if ledger is not None else {}
+        command |= {"terms": terms.to_json()} if terms is not None else {}
         descriptor = flight.FlightDescriptor.for_command(json.dumps(command).encode())
         return self._client.do_exchange(descriptor, flight.FlightCallOptions(headers=self._headers))
 

@@ -61,6 +61,7 @@ class Answer:
     Attributes:
         text: the answer; None exactly when `error` says why.
         truncated: there is none because it was cut.
+        over_budget: there is none because the query's budget is used up.
         kept: it comes from the ledger, or from an equal request that was under way; no tokens then.
         asked: how often an engine was asked, those that died over it included; 0 where it is kept.
         killed: there is none because each engine that was asked died.
@@ -75,6 +76,7 @@ class Answer:
     kept: bool = False
     asked: int = 0
     killed: bool = False
+    over_budget: bool = False
 
 
 @dataclass(frozen=True)

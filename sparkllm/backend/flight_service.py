@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import threading
 from collections import OrderedDict
@@ -13,11 +12,13 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import flight
 
+from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.engine import Sampling
 from sparkllm.backend.ledger.exchange import found_messages, read_question
 from sparkllm.backend.ledger.settings import LedgerSettings
 from sparkllm.backend.requests import Requests
-from sparkllm.backend.wire import ANSWERS, AUTHORIZATION, ENGINE_DIED, Prompt, answer_batch, prompt_rows
+from sparkllm.backend.token_check import TokenCheck
+from sparkllm.backend.wire import ANSWERS, ENGINE_DIED, Prompt, answer_batch, prompt_rows
 from sparkllm.errors import EngineDiedError
 
 __all__ = ["FlightService"]
@@ -28,24 +29,11 @@ _ACTION_SECONDS = 60.0
 _MOST_TOKENS = 2**21  # of one stream's requests: as Python's integers they take some 40 bytes each
 
 
-class _TokenCheck(flight.ServerMiddlewareFactory):
-    """Refuses every call without the engine's token."""
-
-    def __init__(self, token: str) -> None:
-        super().__init__()
-        self._expected = f"Bearer {token}".encode()
-
-    def start_call(self, info: flight.CallInfo, headers: dict[str, list[str]]) -> None:
-        given = [value for name, values in headers.items() if name.lower() == AUTHORIZATION for value in values]
-        if len(given) != 1 or not hmac.compare_digest(str(given[0]).encode(), self._expected):
-            raise flight.FlightUnauthenticatedError("the engine's token was expected; only its own user can read it")
-
-
 class FlightService(flight.FlightServerBase):
     """Serves `requests`; gRPC calls the methods from threads of its own."""
 
     def __init__(self, location: str, token: str, requests: Requests, stop: Callable[[], None]) -> None:
-        super().__init__(location, middleware={"token": _TokenCheck(token)})
+        super().__init__(location, middleware={"token": TokenCheck(token)})
         self._requests = requests
         self._stop = stop
         self._agreed: OrderedDict[str, str] = OrderedDict()
@@ -58,8 +46,10 @@ class FlightService(flight.FlightServerBase):
         writer.begin(ANSWERS)
         prompts = _prompts(reader)
         ledger = self._requests.ledgers.of(LedgerSettings.from_json(command["ledger"])) if "ledger" in command else None
+        terms = Terms.from_json(command["terms"]) if "terms" in command else None
+        sampling = Sampling.from_json(command["sampling"])
         try:
-            with self._requests.stream(Sampling.from_json(command["sampling"]), command["query"], ledger) as stream:
+            with self._requests.stream(sampling, command["query"], ledger, terms) as stream:
                 more = True
                 # Read no more than the engine may hold: gRPC's flow control then holds the client back.
                 while (more or stream.in_flight) and not context.is_cancelled():

@@ -12,6 +12,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from sparkllm.backend.control.budget import Terms
+from sparkllm.backend.control.reporter import Reporter
 from sparkllm.backend.engine import Answer, Engine, Sampling
 from sparkllm.backend.ledger.ledger import Ledger, Ledgers, may_be_kept
 from sparkllm.backend.quarantine import Quarantine, digest_of
@@ -56,19 +58,23 @@ class Requests:
         self.turns = Turns(_STEPS * engine.info.max_num_seqs or _MOST)
         self._by_query: OrderedDict[str, Counter[str]] = OrderedDict()
         self._speculation = QuerySpeculation(engine.speculation, _QUERIES)
+        self._reporter: Reporter | None = None
         self._names = itertools.count()
         self._lock = threading.Lock()
         self._streams = 0
         self._last_use = time.monotonic()
 
     @contextlib.contextmanager
-    def stream(self, sampling: Sampling, query: str, ledger: Ledger | None = None) -> Iterator[Stream]:
+    def stream(
+        self, sampling: Sampling, query: str, ledger: Ledger | None = None, terms: Terms | None = None
+    ) -> Iterator[Stream]:
         """One client's stream on behalf of `query`; what is unfinished when it is left is aborted.
 
-        With a ledger, answers are kept there, and what it knows or what is under way is not asked again.
+        With a ledger, answers are kept there, and what it knows or what is under way is not asked again. With terms,
+        the driver is told what is counted, and asked for what the query's budget has left.
         """
         self._count_streams(1)
-        stream = Stream(self, f"stream-{next(self._names)}", sampling, self._counts(query), ledger, query)
+        stream = Stream(self, f"stream-{next(self._names)}", sampling, query, ledger, terms)
         try:
             with self._speculation.of(query):
                 yield stream
@@ -83,17 +89,29 @@ class Requests:
 
     def count_recalled(self, query: str, prompts: int) -> None:
         """`query` was told so many answers of the ledger."""
-        for totals in (self.totals, self._counts(query)):
+        for totals in (self.totals, self.counts(query)):
             # Counts belong to the loop: from here, one of two changes at a time could be lost.
             self.loop.call_soon_threadsafe(totals.update, {"from_ledger": prompts})
 
-    def _counts(self, query: str) -> Counter[str]:
+    def counts(self, query: str) -> Counter[str]:
+        """Those of one query, to be added to on the loop."""
         with self._lock:
             counts = self._by_query.setdefault(query, _zeros())
             self._by_query.move_to_end(query)
             if len(self._by_query) > _QUERIES:
                 self._by_query.popitem(last=False)
             return counts
+
+    def reporter(self, terms: Terms) -> Reporter:
+        """Who tells the driver of all queries; from the first that has terms on."""
+        with self._lock:
+            if self._reporter is None:
+                self._reporter = Reporter(terms.address, self.loop, self._all_counts)
+            return self._reporter
+
+    def _all_counts(self) -> dict[str, Counter[str]]:
+        with self._lock:
+            return dict(self._by_query)
 
     def touch(self) -> None:
         """Somebody uses the engine."""
@@ -121,18 +139,21 @@ class Stream:
         requests: Requests,
         name: str,
         sampling: Sampling,
-        counts: Counter[str],
+        query: str,
         ledger: Ledger | None,
-        query: str = "",
+        terms: Terms | None,
     ) -> None:
         self.in_flight = self.tokens_in_flight = 0
         self._tokens: dict[int, int] = {}  # of each prompt in flight
-        self._counts = counts
+        self._counts = requests.counts(query)
         self._requests = requests
         self._name = name
         self._sampling = sampling
+        self._query = query
         self._ledger = ledger
-        self._query, self._written_sampling = query, sampling.to_json()
+        self._written_sampling = sampling.to_json()
+        self._reporter = requests.reporter(terms) if terms is not None else None
+        self._spending = self._reporter.spending(query, terms) if self._reporter and terms else None
         self._tasks: set[asyncio.Task[None]] = set()
         self._died: EngineDiedError | None = None
         self._outcomes: queue.SimpleQueue[tuple[int, Answer] | EngineDiedError] = queue.SimpleQueue()
@@ -177,6 +198,7 @@ class Stream:
         self._requests.loop.call_soon_threadsafe(self._abort)
 
     def _start(self, rows: list[Prompt]) -> None:
+        self._tell_open(1 if rows and not self._tasks else 0)
         for prompt in rows:
             task = self._requests.loop.create_task(self._answer(prompt))
             self._tasks.add(task)
@@ -208,14 +230,19 @@ class Stream:
         return answer
 
     async def _ask(self, prompt: Prompt) -> Answer:
-        quarantine = self._requests.quarantine
         digest = digest_of(self._query, self._written_sampling, prompt.token_ids)
         if self._requests.engine.dead:  # it is not asked, and so not to be suspected
             raise EngineDiedError("the engine is gone")
-        if quarantine.holds(digest):
+        if self._requests.quarantine.holds(digest):
             return self._quarantined()
+        if self._spending is None:
+            return await self._ask_in_turn(prompt, digest)
+        most_tokens = len(prompt.token_ids) + self._sampling.max_tokens
+        return await self._spending.answer(most_tokens, lambda: self._ask_in_turn(prompt, digest))
+
+    async def _ask_in_turn(self, prompt: Prompt, digest: bytes) -> Answer:
         turn = self._requests.turns.turn(self._query, len(prompt.token_ids))
-        async with turn, quarantine.admitted(digest) as deaths:
+        async with turn, self._requests.quarantine.admitted(digest) as deaths:
             self._count(requests=1, resent=int(deaths > 0))
             return replace(await self._ask_engine(prompt), asked=deaths + 1)
 
@@ -245,9 +272,14 @@ class Stream:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._tell_open(0 if self._tasks else -1)
         if not task.cancelled() and (error := task.exception()):
             # A mistake of ours, not of the row: without this the client would wait for ever.
             self._outcomes.put(EngineDiedError(f"{type(error).__name__}: {error}"))
+
+    def _tell_open(self, change: int) -> None:
+        if self._reporter is not None and change:
+            self._reporter.count_stream(self._query, change)
 
     def _count(self, **more: int) -> None:
         # `Counter.update` takes five times as long, three times for each request.

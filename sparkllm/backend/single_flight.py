@@ -23,12 +23,13 @@ class SingleFlight:
     async def answer(self, key: bytes, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """What `ask` answers, or what the request under way for `key` is answered, as `kept` and with no tokens.
 
-        When the one that asked is cancelled, the next that waits asks; what `ask` raises reaches all.
+        When the one that asked is cancelled, or its query's budget is used up, the next that waits asks; what `ask`
+        raises reaches all.
         """
         while (first := self._under_way.get(key)) is not None:
             # Not the future itself: whether this one or the first was cancelled would be the same exception.
             await asyncio.wait([first])
-            if not first.cancelled():
+            if not first.cancelled() and (first.exception() or not first.result().over_budget):
                 return replace(first.result(), prompt_tokens=0, cached_tokens=0, output_tokens=0, kept=True, asked=0)
         return await self._first(key, ask)
 

@@ -16,6 +16,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from sparkllm.backend.client import EngineClient
+from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.engine import EngineInfo, Sampling
 from sparkllm.backend.ledger.exchange import Beside
 from sparkllm.backend.ledger.settings import LedgerSettings
@@ -43,6 +44,7 @@ class TaskEngine:
         self._client = connect()
         self._lock = threading.Lock()
         self._held: contextlib.ExitStack | None = None
+        self._terms: Terms | None = None  # those of what is held
         self._agreed: dict[str, str] = {}
         self._deaths = 0
         self._quarantined = 0
@@ -64,18 +66,23 @@ class TaskEngine:
         return self._ask(lambda client: client.recall(ledger, keys, query))
 
     def submit(
-        self, token_ids: pa.ListArray, sampling: Sampling, query: str = "", beside: Beside | None = None
+        self,
+        token_ids: pa.ListArray,
+        sampling: Sampling,
+        query: str = "",
+        beside: Beside | None = None,
+        terms: Terms | None = None,
     ) -> Submission:
         """See `EngineClient.submit`; answers that came before a death are not asked for again."""
-        return self._client.submit(token_ids, sampling, query, beside, self._restart)
+        return self._client.submit(token_ids, sampling, query, beside, terms, self._restart)
 
     @contextlib.contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self, terms: Terms | None = None) -> Iterator[None]:
         """Keep the engine, and each that follows it, from counting as idle meanwhile."""
         held = contextlib.ExitStack()
         with self._lock:
-            held.enter_context(self._client.hold())
-            self._held = held
+            held.enter_context(self._client.hold(terms))
+            self._held, self._terms = held, terms
         try:
             yield
         finally:
@@ -115,7 +122,7 @@ class TaskEngine:
         self._say(client, error, searching)
         if self._held is not None:
             self._held.close()
-            self._held.enter_context(client.hold())
+            self._held.enter_context(client.hold(self._terms))
         self._client = client
 
     def _count(self, quarantined: int, searching: bool) -> None:

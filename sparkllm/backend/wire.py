@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +33,10 @@ ANSWERS = pa.schema(
         ("kept", pa.bool_()),
         ("asked", pa.int32()),
         ("killed", pa.bool_()),
+        ("over_budget", pa.bool_()),
     ]
 )
+_OUTCOME = attrgetter(*ANSWERS.names[1:])
 AUTHORIZATION = "authorization"
 # Flight's `extra_info` of an error: the engine is gone, not only this stream.
 ENGINE_DIED = b"engine died"
@@ -75,21 +78,7 @@ def prompt_rows(batch: pa.RecordBatch) -> Iterator[Prompt]:
 
 def answer_batch(answers: Iterable[tuple[int, Answer]]) -> pa.RecordBatch:
     """An ANSWERS batch, in the order given."""
-    rows: Sequence[tuple[object, ...]] = [
-        (
-            number,
-            a.text,
-            a.error,
-            a.prompt_tokens,
-            a.cached_tokens,
-            a.output_tokens,
-            a.truncated,
-            a.kept,
-            a.asked,
-            a.killed,
-        )
-        for number, a in answers
-    ]
+    rows: Sequence[tuple[object, ...]] = [(number, *_OUTCOME(answer)) for number, answer in answers]
     columns = zip(*rows, strict=True) if rows else [[] for _ in ANSWERS]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, ANSWERS, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=ANSWERS)

@@ -50,6 +50,7 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
     Raises:
         EngineStartError, EngineDiedError: there is no engine to answer, or it has died too often.
         RowError: a row has no answer and `spark.sparkllm.failOnError` is true.
+        BudgetError: the query's budget is used up and `spark.sparkllm.onBudget` is `fail`.
         ReaderGone: nobody reads the answers any more; the engine has been told to drop what is under way.
     """
     filled = (batch for batch in batches if len(batch[1]))
@@ -64,7 +65,7 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
         task.config.engine_restarts,
         task.query,
     )
-    with engine.hold():  # a source that is slow to give the next window must not let the engine look idle
+    with engine.hold(task.terms):  # a source that is slow to give the next window must not let the engine look idle
         most = min(task.config.max_window_rows, _rows_that_stay(task, engine, first[1]))
         yield from _answer(windows(rows, min(task.config.window_rows, most), most), task, engine, first[1])
 

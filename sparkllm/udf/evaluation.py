@@ -16,7 +16,7 @@ from sparkllm.backend.engine import Sampling
 from sparkllm.backend.ledger.exchange import Beside
 from sparkllm.backend.task_engine import TaskEngine
 from sparkllm.calls import LLMCall
-from sparkllm.errors import RowError
+from sparkllm.errors import BudgetError, RowError
 from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import NULL, Encoded, encode
 from sparkllm.optimizer.prefix import Sequences
@@ -68,6 +68,7 @@ class Evaluation:
         self._dedup = config.optimizer_dedup and config.temperature == 0
         self._order = PromptOrder(self.task, self.engine.agree, lambda: self._pieces(self._distinct_sample()))
         self._said: set[str] = set()
+        self._over_budget = ""
         self._restored = time.monotonic()  # the last window, or the engine has just been found
         static, closing = self._tokenizer.opening(static_text(self.call)), closing_text(self.call)
         ends = len(self._tokenizer.closing(closing)) if closing else 0
@@ -81,7 +82,7 @@ class Evaluation:
         window = self._open(len(fields), asked, first, inverse)
         distinct = table.take(asked[first])
         keys = self._kept.keys(distinct)
-        fresh = self._not_kept(window, self._not_known(window, keys), keys)
+        fresh = self._affordable(window, self._not_kept(window, self._not_known(window, keys), keys))
         pieces = self._pieces(distinct.take(fresh))
         rows, orders = self._order.of(pieces)
         beside = self._kept.beside([keys[i] for i in fresh[rows]], orders)
@@ -118,6 +119,14 @@ class Evaluation:
         window.kept = fresh[kept]
         return fresh[~kept]
 
+    def _affordable(self, window: Window, fresh: np.ndarray) -> np.ndarray:
+        """Once the query's budget is used up, only the ledger answers; no prompt is made for nothing."""
+        if not self._over_budget:
+            return fresh
+        for i in fresh.tolist():
+            window.answers[i].error, window.answers[i].detail = "budget", self._over_budget
+        return fresh[:0]
+
     def _remember(self, window: Window, i: int, key: bytes) -> bool:
         """Take the answer of an earlier window; it may still be under way, but it is restored before this one."""
         known = self._remembered.get(key)
@@ -138,7 +147,7 @@ class Evaluation:
         if fits.any():
             some = np.flatnonzero(fits)
             prompt_ids, beside = prompts.take(some).to_arrow(), beside.take(some) if beside is not None else None
-            window.submission = self.engine.submit(prompt_ids, self._sampling, self.task.query, beside)
+            window.submission = self.engine.submit(prompt_ids, self._sampling, self.task.query, beside, self.task.terms)
             window.prefixes = self._prefix_counter.add(prompt_ids)  # while the engine is at work
 
     def _too_long(self, answer: Answer, tokens: int) -> None:
@@ -172,14 +181,17 @@ class Evaluation:
         counted = batch.column("prompt_tokens").to_numpy() > 0  # a request that failed has no tokens to share
         for name, tokens in zip(_PREFIX_COUNTS, window.prefixes.of(counts["cached_tokens"][rows]), strict=True):
             counts[name][rows] = np.where(counted, tokens, 0)
-        columns = (batch.column(name).to_pylist() for name in ("text", "error", "truncated", "killed"))
-        for i, known, text, error, cut, killed in zip(window.sent, kept.tolist(), *columns, strict=True):
+        columns = (batch.column(name).to_pylist() for name in ("text", "error", "truncated", "killed", "over_budget"))
+        for i, known, text, error, cut, killed, over in zip(window.sent, kept.tolist(), *columns, strict=True):
             answer = window.answers[i]
             answer.detail = error or self._wrong(text) or ""
             if not answer.detail:
                 answer.value, answer.kept = text, known
             else:
-                answer.error = "truncated" if cut else "engine_killed" if killed else "engine_error"
+                answer.error = (
+                    "budget" if over else "truncated" if cut else "engine_killed" if killed else "engine_error"
+                )
+                self._over_budget = answer.detail if over else self._over_budget
 
     def _wrong(self, text: str) -> str | None:
         """What is wrong with an answer that the engine let pass, or None."""
@@ -207,7 +219,9 @@ class Evaluation:
 
     def _report(self, answer: Answer) -> None:
         """A row without an answer is NULL; say why, once for each reason and task."""
-        if self.task.config.fail_on_error:
+        if answer.error == "budget" and self.task.config.on_budget == "fail":
+            raise BudgetError(f"{answer.detail}; spark.sparkllm.onBudget=null gives NULL for the rest instead")
+        if answer.error != "budget" and self.task.config.fail_on_error:
             raise RowError(f"{answer.detail}; set spark.sparkllm.failOnError=false for NULL instead")
         if answer.error not in self._said:
             self._said.add(str(answer.error))

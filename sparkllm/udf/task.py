@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from pyspark import TaskContext
 
+from sparkllm.backend.control.budget import Budget, ControlAddress, Terms
 from sparkllm.calls import LLMCall
 from sparkllm.config import LLMConfig
+from sparkllm.errors import ConfigError
 
 __all__ = ["Task"]
 
@@ -29,6 +31,7 @@ class Task:
         field_order: the call's fields in the order of the query's prompts; empty where the plan has not chosen one.
         mark: path of a file that is there as long as the task runs (TaskMark.scala); None where nobody puts one.
         gpus: addresses of the GPUs that Spark gave the task, where they are a replica's; else empty.
+        terms: the driver's service and the query's budget; None where there is no such service.
     """
 
     call: LLMCall
@@ -38,10 +41,12 @@ class Task:
     field_order: tuple[int, ...] = ()
     mark: str | None = None
     gpus: tuple[str, ...] = ()
+    terms: Terms | None = None
 
     @classmethod
     def from_request(cls, text: str, field_order: str = "") -> Task:
-        """Read what the Catalyst extension wrote: {"call": {...}, "conf": {...}, "application": "...", "mark": "..."}.
+        """Read what the Catalyst extension wrote: {"call": {...}, "conf": {...}, "application": "...", "mark": "...",
+        "control": {"location", "token"}}.
 
         `field_order` is what stands beside every row: "2,0,1", or "2,0,1;data first" (Placement.scala).
 
@@ -54,14 +59,16 @@ class Task:
         context = TaskContext.get()
         order, _, layout = field_order.partition(";")
         call = LLMCall.from_json(json.dumps(request["call"]))
+        config = LLMConfig.from_spark(request["conf"])
         return cls(
             call=replace(call, data_first=layout == _DATA_FIRST),
-            config=LLMConfig.from_spark(request["conf"]),
+            config=config,
             application=request["application"],
             query=(context.getLocalProperty(_EXECUTION) if context else None) or "",
             field_order=tuple(map(int, order.split(","))) if order else (),
             mark=request.get("mark"),
             gpus=_gpus(context, request.get("placed", False)),
+            terms=_terms(config, request.get("control")),
         )
 
 
@@ -73,3 +80,15 @@ def _gpus(context: TaskContext | None, placed: bool) -> tuple[str, ...]:
     found = context.resources() if context else {}
     names = [name for name in sorted(found) if name.startswith(_GPU_TYPE) or (placed and name == _GPU)]
     return tuple(address for name in names for address in found[name].addresses)
+
+
+def _terms(config: LLMConfig, control: dict[str, str] | None) -> Terms | None:
+    budget = Budget.of(config)
+    if control is not None:
+        return Terms(ControlAddress(**control), budget)
+    if budget is None:
+        return None
+    raise ConfigError(
+        "a budget (spark.sparkllm.maxCalls, maxTotalTokens, maxSeconds, maxCost) takes the driver's control channel, "
+        "found none: it is opened by sparkllm.session() and sparkllm.register(), and there is none on Spark Connect"
+    )

@@ -12,6 +12,7 @@ from typing import Any
 
 from pyarrow import flight
 
+from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.engine import Answer, EngineInfo, Sampling
 from sparkllm.backend.flight_service import FlightService
 from sparkllm.backend.ledger.exchange import Beside
@@ -100,8 +101,11 @@ class Served:
         token: str = TOKEN,
         beside: Beside | None = None,
         sampling: Sampling | None = None,
+        terms: Terms | None = None,
+        query: str = "7",
     ) -> Submission:
-        command = {"sampling": (sampling or Sampling()).to_json(), "max_in_flight": max_in_flight, "query": "7"}
+        command = {"sampling": (sampling or Sampling()).to_json(), "max_in_flight": max_in_flight, "query": query}
+        command |= {"terms": terms.to_json()} if terms else {}
         command |= {"ledger": beside.ledger.to_json()} if beside else {}
         client = flight.connect(self.address)
         descriptor = flight.FlightDescriptor.for_command(json.dumps(command).encode())

@@ -18,6 +18,7 @@ from .conftest import prompts
 from .fake import Served, served
 
 COLUMNS = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated", "kept", "asked", "killed"]
+COLUMNS += ["over_budget"]
 
 
 @pytest.fixture

@@ -64,9 +64,9 @@ def submission_class(folder: Path, never: int) -> Any:
             texts = ["yes" if sum(ids) % 10 == 0 else "no" for ids in self.ids]
             counts = pa.array([1] * len(texts), type=pa.int32())
             columns = [pa.array(texts), pa.nulls(len(texts), pa.string()), counts, counts, counts]
-            columns += [pa.array([False] * len(texts))] * 2 + [counts, pa.array([False] * len(texts))]
+            columns += [pa.array([False] * len(texts))] * 2 + [counts] + [pa.array([False] * len(texts))] * 2
             names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated", "kept"]
-            return pa.RecordBatch.from_arrays(columns, names=[*names, "asked", "killed"])
+            return pa.RecordBatch.from_arrays(columns, names=[*names, "asked", "killed", "over_budget"])
 
     return Submission
 
@@ -91,7 +91,7 @@ def engine_class(submission: Any) -> Any:
         def agree(self, key: str, proposal: str) -> str:
             return proposal
 
-        def hold(self) -> Any:
+        def hold(self, terms: object) -> Any:
             from contextlib import nullcontext
 
             return nullcontext()
@@ -99,7 +99,9 @@ def engine_class(submission: Any) -> Any:
         def take_started_seconds(self) -> float:
             return 0.0
 
-        def submit(self, ids: pa.ListArray, sampling: object, query: str, beside: object, restart: object) -> Any:
+        def submit(
+            self, ids: pa.ListArray, sampling: object, query: str, beside: object, terms: object, restart: object
+        ) -> Any:
             return submission(ids)
 
     return Engine

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer
 
+from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.cores import usable_cores
 from sparkllm.backend.engine import Sampling
 from sparkllm.backend.ledger.exchange import Beside
 from sparkllm.backend.ledger.settings import LedgerSettings
-from sparkllm.errors import ConfigError, RowError
+from sparkllm.errors import BudgetError, ConfigError, RowError
 from sparkllm.udf import arrow
 from sparkllm.udf.evaluation import RESULT
 
@@ -29,6 +30,7 @@ TYPED = json.dumps(
     | {"schema": '{"type":"struct","fields":[{"name":"name","type":"string","nullable":true,"metadata":{}}]}'}
 )
 CONSTANT = '{"task": null, "prompt": "Say hello.", "fields": [], "labels": null, "model": null}'
+CONTROL = {"location": "grpc+tcp://driver:1", "token": "0123456789"}
 
 
 class Engine:
@@ -49,7 +51,7 @@ class Engine:
         self.cancelled = 0
         self.agreed: dict[str, str] = {}
         self.held = 0
-        self.truncated = self.killed = False
+        self.truncated = self.killed = self.over_budget = False
         self.sampling: Sampling | None = None
         self.ledger: dict[bytes, str] = {}
         self.field_orders: list[str] = []
@@ -58,7 +60,7 @@ class Engine:
         return self.agreed.setdefault(key, proposal)
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self, terms: Terms | None) -> Iterator[None]:
         self.held += 1
         try:
             yield
@@ -75,7 +77,13 @@ class Engine:
         return 0, False
 
     def submit(
-        self, ids: pa.ListArray, sampling: Sampling, query: str, beside: Beside | None, restart: object
+        self,
+        ids: pa.ListArray,
+        sampling: Sampling,
+        query: str,
+        beside: Beside | None,
+        terms: Terms | None,
+        restart: object,
     ) -> SimpleNamespace:
         self.sampling = sampling
         self.asked += ids.to_pylist()
@@ -93,16 +101,29 @@ class Engine:
         counts = pa.array([1] * n, type=pa.int32())
         texts, errors = pa.array([self.text] * n, type=pa.string()), pa.array([error] * n, type=pa.string())
         names = ["text", "error", "prompt_tokens", "cached_tokens", "output_tokens", "truncated", "kept"]
-        cut, kept = (pa.array([flag] * n) for flag in (self.truncated, False))
-        columns = [texts, errors, counts, cached, counts, cut, kept, counts, pa.array([self.killed] * n)]
-        return pa.RecordBatch.from_arrays(columns, names=[*names, "asked", "killed"])
+        cut, kept, killed, over = (
+            pa.array([flag] * n) for flag in (self.truncated, False, self.killed, self.over_budget)
+        )
+        columns = [
+            texts,
+            errors,
+            counts,
+            cached,
+            counts,
+            cut,
+            kept,
+            pa.array([int(not self.over_budget)] * n),
+            killed,
+            over,
+        ]
+        return pa.RecordBatch.from_arrays(columns, names=[*names, "asked", "killed", "over_budget"])
 
 
 def batches(call: str, *columns: list, size: int = 1000, **settings: object) -> Batches:
     arrays = [pa.array(column, type=pa.string()) for column in columns]
     settings = {"ledger": "off"} | settings
     conf = {f"spark.sparkllm.{key}": str(value).lower() for key, value in settings.items()}
-    request = json.dumps({"call": json.loads(call), "conf": conf, "application": "app"})
+    request = json.dumps({"call": json.loads(call), "conf": conf, "application": "app", "control": CONTROL})
     whole = pa.StructArray.from_arrays(arrays, names=[f"f{i}" for i in range(len(arrays))])
     for start in range(0, len(whole), size):
         part = whole.slice(start, size)
@@ -206,6 +227,39 @@ def test_a_row_that_kills_the_engine_has_its_own_reason_and_is_not_asked_for_aga
     rows = run(batches(CLASSIFY, ["x"] * 12, windowRows=2, maxWindowRows=2))
     assert {(r["value"], r["error"]) for r in rows} == {(None, "engine_killed")}
     assert len(engine.asked) == 1
+
+
+def test_when_the_budget_is_used_up_the_rest_is_null_and_not_asked(engine: Engine) -> None:
+    engine.text, engine.over_budget = None, True
+    rows = run(batches(CLASSIFY, [f"x{i}" for i in range(100)], windowRows=2, maxWindowRows=2, failOnError=True))
+    assert {(r["value"], r["error"], r["requests"]) for r in rows} == {(None, "budget", 0)}
+    assert len(engine.asked) == 4  # two windows were under way
+
+
+def test_the_ledger_still_answers_when_the_budget_is_used_up(engine: Engine) -> None:
+    run(batches(CLASSIFY, ["known"], ledger="on"))
+    engine.text, engine.over_budget = None, True
+    texts = ["a", "b", "c", "d", "known"]
+    rows = run(batches(CLASSIFY, texts, ledger="on", windowRows=1, maxWindowRows=1))
+    assert [r["error"] for r in rows] == ["budget"] * 4 + [None]
+
+
+def test_a_budget_can_fail_the_query_instead(engine: Engine) -> None:
+    engine.text, engine.over_budget = None, True
+    with pytest.raises(BudgetError, match=r"no answer; spark\.sparkllm\.onBudget=null gives NULL"):
+        run(batches(CLASSIFY, ["x"], onBudget="fail"))
+
+
+def test_a_budget_without_a_channel_is_refused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.udf.test_evaluation.CONTROL", None)
+    with pytest.raises(ConfigError, match=r"takes the driver's control channel, found none.*Spark Connect"):
+        run(batches(CLASSIFY, ["x"], maxCalls=5))
+    assert run(batches(CLASSIFY, ["x"]))[0]["value"] == "neutral"
+
+
+def test_a_limit_of_cost_takes_a_price(engine: Engine) -> None:
+    with pytest.raises(ConfigError, match=r"maxCost=2 takes the price of an engine's hour.*costPerHour"):
+        run(batches(CLASSIFY, ["x"], maxCost=2))
 
 
 def test_fail_on_error_raises_with_the_reason(engine: Engine) -> None:

@@ -93,7 +93,7 @@ case class LLMEvalExec(
 }
 
 object LLMEvalExec {
-  val reasons: Seq[String] = Seq("null_fields", "too_long", "truncated", "engine_error", "engine_killed")
+  val reasons: Seq[String] = Seq("null_fields", "too_long", "truncated", "engine_error", "engine_killed", "budget")
 
   /** Key of the metric that counts the rows of a pool. */
   def rowsOn(pool: String): String = s"rows_on_$pool"
@@ -118,5 +118,7 @@ object LLMEvalExec {
     ("too_long", None, "NULL: prompt too long"),
     ("truncated", None, "NULL: answer cut"),
     ("engine_error", None, "NULL: engine error"),
-    ("engine_killed", None, "NULL: the engine died of it"))
+    ("engine_killed", None, "NULL: the engine died of it"),
+
+    ("budget", None, "NULL: budget used up"))
 }
