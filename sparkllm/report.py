@@ -95,7 +95,8 @@ class QueryReport:
         calls: one report for each LLMEval in the plan, counting what its rows used.
         paid: what the engines counted for the query: requests, tokens, failed attempts and aborted
             requests included, and what speculative decoding did meanwhile (`speculation_*`, where it is on and they run
-            on this host); from other hosts, what they told last; None where that is not known.
+            on this host); from other hosts, what they told last; None where that is not known. An engine that was started again has
+            counted since then; `calls` count what was sent again, too.
         budget: what of the query's budget is used, and whether it ended the query; None where it had none.
     """
 
