@@ -15,7 +15,7 @@ from sparkllm.backend.client import EngineClient, connect
 __all__ = ["fair"]
 
 SMALL, REPEATS, QUERIES = 100, 5, 8
-ROWS, WINDOW_SECONDS = 8000, 10  # of each of the eight
+ROWS, WINDOW_SECONDS = 5000, 10  # of each of the eight
 
 
 class Query(InheritableThread):
@@ -31,7 +31,7 @@ class Query(InheritableThread):
         self.spark.sparkContext.setJobGroup(self.group, self.group, interruptOnCancel=True)
         text = f"concat('{self.group} ', id, ' says that it is as good as the last one')"
         try:
-            table = f"(SELECT llm('Is it good?', {text}) AS a FROM range(0, {self.rows}, 1, 2))"
+            table = f"(SELECT llm('Is it good?', {text}) AS a FROM range(0, {self.rows}, 1, 1))"
             [row] = self.spark.sql(f"SELECT count(a) AS answered FROM {table}").collect()
             self.answered = row.answered
         except Exception as error:

@@ -29,7 +29,7 @@ from engine_lives import EngineLives
 from machine import machine
 from pyspark.sql import SparkSession
 from show_faults import table
-from watch import of_application
+from watch import of_application, role
 
 import sparkllm
 from sparkllm.backend.client import stop
@@ -119,7 +119,7 @@ def kill(
     def strike(lives: EngineLives) -> None:
         lives.reach(int(rows * MOMENTS[moment]), PATIENCE)
         at.append(lives.total("finished"))
-        os.kill(victim(component), signal.SIGKILL)
+        os.kill(victim(component, folder / "engines"), signal.SIGKILL)
 
     began = time.perf_counter()
     with EngineLives(folder / "engines") as lives:
@@ -134,9 +134,9 @@ def kill(
             "engine": lives.record()}  # fmt: skip
 
 
-def victim(component: str) -> int:
+def victim(component: str, engines: Path) -> int:
     """The busiest process of that kind."""
-    processes = of_application(psutil.Process())[component]
+    processes = of_application(psutil.Process(), engines)[component]
     if component == "Python worker":  # not the daemon that forks them
         processes = [p for p in processes if "java" not in p.parent().name()] or processes
     return int(max(processes, key=lambda p: sum(p.cpu_times()[:2])).pid)
@@ -172,10 +172,11 @@ def run_driver(folder: Path, rows: int, kill_at: int | None) -> tuple[dict[str, 
             family, gone = [], 0.0
         else:
             lives.reach(kill_at, PATIENCE)
-            at, family = lives.total("finished"), psutil.Process(driver.pid).children(recursive=True)
+            at, root = lives.total("finished"), psutil.Process(driver.pid)
+            family = [p for some in of_application(root, folder / "engines").values() for p in some]
             began = time.perf_counter()
-            for process in (driver.pid, *(p.pid for p in family if "SparkSubmit" in " ".join(p.cmdline()))):
-                os.kill(process, signal.SIGKILL)
+            for process in (root, *(p for p in family if role(p) == "driver JVM")):
+                process.kill()
             driver.wait()
             _, family = psutil.wait_procs(family, timeout=60)
             gone = time.perf_counter() - began

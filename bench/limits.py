@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,8 @@ def main() -> None:
     """Run the cases one after the other; write the JSON after each."""
     args = arguments()
     result: dict[str, Any] = {"command": command(args), **machine(), "cases": {}}
-    spark = session()
+    folder = Path(tempfile.mkdtemp(prefix="limits"))
+    spark = session(folder)
     run = {
         "rows": lambda: many_rows(spark, args.rows),
         "long": lambda: long_rows(spark, args.long_rows),
@@ -43,7 +46,7 @@ def main() -> None:
         "fair": lambda: fair(spark, args.large, args.rate),
     }
     for case in args.only:
-        with Watch(args.every) as watch:
+        with Watch(args.every, folder) as watch:
             figures = run[case]()
         figures["memory_mib"] = {who: peak(watch, who) for who in ("Python worker", "server", "driver JVM")}
         figures["growth_mib"] = {who: slope(watch.samples, who) for who in ("Python worker", "server")}
@@ -52,8 +55,9 @@ def main() -> None:
         if args.json:
             Path(args.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(table(result))
-    sparkllm.stop()
+    sparkllm.stop(spark)
     spark.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def arguments() -> argparse.Namespace:
@@ -80,11 +84,13 @@ def command(args: argparse.Namespace) -> str:
     )
 
 
-def session() -> SparkSession:
-    """One for all cases."""
+def session(folder: Path) -> SparkSession:
+    """One for all cases; its engines live in `folder`."""
     conf = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR",
             "spark.scheduler.mode": "FAIR", "spark.driver.memory": "3g"}  # fmt: skip
-    return sparkllm.session(model="demo", master=f"local[{CORES}]", engine="dry-run", ledger="off", **conf)
+    return sparkllm.session(
+        model="demo", master=f"local[{CORES}]", engine="dry-run", ledger="off", runtime_dir=str(folder), **conf
+    )
 
 
 def peak(watch: Watch, who: str) -> float:

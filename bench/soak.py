@@ -27,7 +27,7 @@ from machine import machine
 from pyspark import InheritableThread
 from pyspark.sql import SparkSession
 from show_soak import table
-from watch import Watch, slope
+from watch import Watch, of_application, slope
 
 import sparkllm
 from sparkllm.backend.folder import root_for
@@ -56,10 +56,10 @@ def main() -> None:
     result |= machine()
     with tempfile.TemporaryDirectory(prefix="soak") as name:
         spark = session(Path(name))
-        with Watch(args.every) as watch:
+        with Watch(args.every, Path(name)) as watch:
             soak = Soak(spark, args.minutes * 60, args.seed)
             soak.run()
-        family = psutil.Process().children(recursive=True)
+        family = [p for some in of_application(psutil.Process(), Path(name)).values() for p in some]
         sparkllm.stop(spark)
         spark.stop()
         result |= {"minutes": args.minutes, "queries": dict(soak.done), "wrong": soak.wrong, "engines": soak.engines}

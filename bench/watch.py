@@ -6,10 +6,14 @@ import contextlib
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+
+from sparkllm.backend.sweep import engines
 
 __all__ = ["ROLES", "Watch", "of_application", "role", "slope"]
 
@@ -36,23 +40,39 @@ def role(process: psutil.Process) -> str:
     return ""
 
 
-def of_application(root: psutil.Process) -> dict[str, list[psutil.Process]]:
-    """The living descendants of a driver by role; the daemon that forks Python workers counts as one of them.
+def of_application(root: psutil.Process, runtime_dir: Path) -> dict[str, list[psutil.Process]]:
+    """The living processes of a driver and of the engines in its `runtime_dir`, by role.
 
-    Engines belong to whoever started them, so they are among the descendants of a local driver.
+    The daemon that forks Python workers counts as one of them. An engine outlives the worker that started it, and is
+    then nobody's descendant.
     """
     found: dict[str, list[psutil.Process]] = defaultdict(list)
-    with contextlib.suppress(psutil.Error):
-        for process in root.children(recursive=True):
-            if who := role(process):
-                found[who].append(process)
+    for process in {*_family(root), *_engines(runtime_dir)}:
+        if who := role(process):
+            found[who].append(process)
     return dict(found)
 
 
-class Watch:
-    """Looks every few seconds; `with Watch(seconds) as watch: ...; watch.samples`."""
+def _engines(runtime_dir: Path) -> Iterator[psutil.Process]:
+    for folder in engines(runtime_dir):
+        watchdog = folder.state().watchdog
+        if watchdog is not None and watchdog.alive:
+            with contextlib.suppress(psutil.Error):
+                leader = psutil.Process(watchdog.pid)
+                yield from (leader, *_family(leader))
 
-    def __init__(self, every: float) -> None:
+
+def _family(root: psutil.Process) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        return list(root.children(recursive=True))
+    return []
+
+
+class Watch:
+    """Looks every few seconds; `with Watch(seconds, runtime_dir) as watch: ...; watch.samples`."""
+
+    def __init__(self, every: float, runtime_dir: Path) -> None:
+        self._runtime_dir = runtime_dir
         self.samples: list[dict[str, Any]] = []
         self._every, self._ended, self._began = every, threading.Event(), time.monotonic()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -68,7 +88,7 @@ class Watch:
     def _watch(self) -> None:
         while not self._ended.wait(self._every):
             seconds = round(time.monotonic() - self._began, 1)
-            self.samples.append({"seconds": seconds, **_look(of_application(psutil.Process()))})
+            self.samples.append({"seconds": seconds, **_look(of_application(psutil.Process(), self._runtime_dir))})
 
 
 def _look(processes: dict[str, list[psutil.Process]]) -> dict[str, dict[str, float]]:
