@@ -8,10 +8,11 @@ import pytest
 
 import sparkllm
 from sparkllm import optimizer, udf
+from sparkllm.backend import control
 
-MODULES = ["sparkllm.model_tokenizer"] + [
+MODULES = ["sparkllm.model_tokenizer", "sparkllm.report_budget"] + [
     info.name
-    for package in (optimizer, udf)
+    for package in (optimizer, udf, control)
     for info in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
 ]
 

@@ -73,6 +73,7 @@ class Query:
     _engines: dict[str, _Engine] = field(default_factory=dict)
     _pools: dict[str, Pool] = field(default_factory=dict)
     _budget_began: float = 0.0
+    _ended_at: float = 0.0
 
     def report(self, engine: str, account: Account, now: float) -> Grant:
         """Take down what an engine tells, and answer what it may do."""
@@ -89,7 +90,8 @@ class Query:
         seconds = self._seconds_left(now)
         if seconds is not None and seconds <= 0 and not self.ended:
             late = self.budget.seconds and now - self._budget_began >= self.budget.seconds
-            self.ended, self.stop = self._reached("seconds" if late else "cost"), True
+            self._end("seconds" if late else "cost", now)
+            self.stop = True
         return Grant(extra, seconds, self.ended, self.stop)
 
     def progress(self, now: float) -> QueryProgress:
@@ -108,7 +110,7 @@ class Query:
         live = self._live(now)
         for name, need in needs.items():
             if self._pools[name].hopeless(need, live):
-                self.ended = self._reached(name)
+                self._end(name, now)
                 return {}
         if any(self._pools[name].free < need for name, need in needs.items()):
             return {}
@@ -146,13 +148,14 @@ class Query:
         used: dict[str, float] = {name: pool.used for name, pool in self._pools.items()}
         if self.budget.seconds:
             limits["seconds"] = self.budget.seconds
-            used["seconds"] = max((engine.seen for engine in self._engines.values()), default=now) - self._budget_began
+            last = self._ended_at or max((engine.seen for engine in self._engines.values()), default=now)
+            used["seconds"] = last - self._budget_began
         if self.budget.cost:
             limits["cost"], used["cost"] = self.budget.cost, self._cost(now)
         return BudgetUse(used, limits, self.ended)
 
-    def _reached(self, name: str) -> str:
-        if name != "tokens":
-            return f"{Budget.setting(name)}={getattr(self.budget, name):,}"
-        pool = self._pools[name]
-        return f"{Budget.setting(name)}={pool.limit:,}, of which {pool.used:,} are spent and the next may take too many"
+    def _end(self, name: str, now: float) -> None:
+        self._ended_at = now
+        self.ended = f"{Budget.setting(name)}={getattr(self.budget, name):,}"
+        if name == "tokens":
+            self.ended += f", of which {self._pools[name].used:,} are spent and the next may take too many"

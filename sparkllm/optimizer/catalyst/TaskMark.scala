@@ -11,8 +11,8 @@ import org.apache.spark.{SparkFiles, TaskContext}
 /** A file that is there as long as its task runs; sparkllm/udf/reader.py looks for it.
   *
   * When a LIMIT is met, or a task fails, Spark closes the socket of the Python worker. A worker that waits for its
-  * engine does not see that. Of a cancelled task Spark ends the worker after some four seconds: until then the engine
-  * would answer for nobody. */
+  * engine does not see that. Of a cancelled task Spark ends the worker after two to four seconds (PythonRunner's
+  * MonitorThread): until then the engine would answer for nobody. */
 object TaskMark {
   private val everyMs = 100L
   private lazy val watcher = Executors.newSingleThreadScheduledExecutor { (work: Runnable) =>
