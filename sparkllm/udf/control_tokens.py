@@ -1,9 +1,9 @@
 """A model's tokenizer for data: the same, but that no text gives a token that opens or closes a turn.
 
 `tokenizers` takes control tokens for text where `encode_special_tokens` is set, and leaves three ways to them: those
-that a model's files do not call special (`<think>`, DeepSeek's `<｜User｜>`); a vocabulary that has them as pieces
-(Unigram: `</s>` scores best), or whose merges or whole words lead to them; and SentencePiece's `<0x22>`, which written
-out in a text would be the byte of a quote. Here those tokens get names that no text holds, so that none of them is found.
+that a model's files do not call special (Qwen's `<think>`, DeepSeek's user and assistant); a vocabulary that has them
+as pieces (Unigram: `</s>` scores best), or whose merges or whole words lead to them; and SentencePiece's `<0x22>`,
+which written out in a text would be the byte of a quote. Here those tokens get names that no text holds.
 """
 
 from __future__ import annotations
@@ -67,10 +67,9 @@ def without_control_tokens(tokenizer_json: str, frame: str) -> str:
 
 
 def _is_control(content: str, frame: str) -> bool:
-    word = any(map(str.isalnum, content))
-    return word and bool(_MARKUP.search(unicodedata.normalize("NFKC", content))) or (
-        content in frame and not content.isalnum()
-    )
+    markup = _MARKUP.search(unicodedata.normalize("NFKC", content))
+    named = any(map(str.isalnum, content))
+    return bool(named and markup) or (content in frame and not content.isalnum())
 
 
 def _rename(model: dict[str, Any], names: dict[str, str]) -> None:
@@ -91,4 +90,3 @@ def _leads_to(merge: Any, names: dict[str, str], bytes_too: bool) -> bool:
     left, right = merge.split(" ") if isinstance(merge, str) else merge
     whole = left + right
     return whole in names or left in names or right in names or (bytes_too and bool(_BYTE.fullmatch(whole)))
-

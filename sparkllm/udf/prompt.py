@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,9 +33,11 @@ _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 # `{{name}}` stands for the text {name}; every other brace is plain text, as in JSON. Template.scala knows the same.
 _TOKEN = re.compile(rf"\{{\{{({_NAME})\}}\}}|\{{({_NAME})\}}")
 
-# Beside what JSON escapes: characters that end a line or control a terminal (C1, U+2028, U+2029), that tokenizers with
-# NFKC turn into a quote or a backslash (U+FF02, U+FE68, U+FF3C), and halves of surrogate pairs, which no tokenizer takes.
+# Beside what JSON escapes: what ends a line or controls a terminal (C1, U+2028, U+2029), what a tokenizer with NFKC
+# makes a quote or a backslash of (U+FF02, U+FE68, U+FF3C), and halves of surrogate pairs, which no tokenizer takes.
 _ESCAPED = re.compile("[\x80-\x9f\u2028\u2029\ufe68\uff02\uff3c\ud800-\udfff]")
+# A tokenizer with NFC or NFKC joins an accent with a letter in front of it, one of an escape too. No accent is a \w.
+_JOINABLE = re.compile(r"(\\(?:[bfnrt]|u[0-9a-f]{3}[a-f]))((?:[^\x00-\x7f\w]|[\uff9e\uff9f])[^\x00-\x7f]*)")
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,16 @@ def value_text(value: str) -> str:
     "a \\"kettle\\"" "a\\u2028b"
     """
     text = json.dumps(value, ensure_ascii=False)
-    return text if text.isascii() else _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    if text.isascii():
+        return text
+    text = _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _JOINABLE.sub(_apart, text) if "\\" in text else text
+
+
+def _apart(match: re.Match[str]) -> str:
+    escape, rest = match.groups()
+    joined = not unicodedata.normalize("NFKC", match[0]).startswith(escape)
+    return escape + (json.dumps(rest)[1:-1] if joined else rest)
 
 
 def _cells(name: str, values: list[str]) -> list[str]:
