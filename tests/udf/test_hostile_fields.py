@@ -69,7 +69,7 @@ def _read_from_ids(name: str, call: LLMCall, rows: list[list[str | None]]) -> in
 
 
 @cache
-def _tokenizer(name: str) -> tuple[Tokenizer, ChatTokenizer, frozenset[int]]:
+def _tokenizer(name: str) -> tuple[Tokenizer, ChatTokenizer, frozenset[int | None]]:
     own = HOSTILE[name].make()
     control = frozenset(own.token_to_id(token) for token in HOSTILE[name].control)
     return own, ChatTokenizer(own.to_str(), *HOSTILE[name].frame), control
