@@ -23,6 +23,11 @@ _MAX_CAUSE = 1200
 
 _ADVICE = (
     (
+        r"trust.remote.code|custom code|remote code",
+        "this model comes with Python code of its own: read it and set spark.sparkllm.trustRemoteCode=true to run it, "
+        "or take a model that vLLM knows",
+    ),
+    (
         r"gpu.memory.utilization|Free memory on device",
         "lower spark.sparkllm.gpuMemoryUtilization (two engines on one GPU share its memory), or free GPU memory",
     ),

@@ -75,6 +75,13 @@ def test_engine_options_that_are_no_object_are_refused(options: str) -> None:
         EngineSpec.of(LLMConfig(engine_options=options), None, "app")
 
 
+def test_engine_options_with_a_secret_are_refused_without_repeating_it() -> None:
+    for options in ('{"hf_token": "hf_canary"}', '{"hf_token": "hf_canary"'):
+        with pytest.raises(ConfigError) as caught:
+            EngineSpec.of(LLMConfig(engine_options=options), None, "app")
+        assert "hf_canary" not in str(caught.value)
+
+
 def test_sampling_survives_the_wire() -> None:
     sampling = Sampling(5, 0.5, 7, ("a", "b"))
     assert Sampling.from_json(sampling.to_json()) == sampling
