@@ -60,7 +60,19 @@ def test_only_its_own_file_imports(module: str) -> None:
 
 # What turns bytes into code; literal_eval and JSON do not.
 EVALUATES = {"eval", "exec", "compile", "__import__"}
-UNPICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib", "yaml", "code", "codeop"}
+UNPICKLES = {
+    "pickle",
+    "cPickle",
+    "_pickle",
+    "cloudpickle",
+    "dill",
+    "marshal",
+    "shelve",
+    "joblib",
+    "yaml",
+    "code",
+    "codeop",
+}
 LOADS_CODE = {"torch.load", "numpy.load", "np.load", "pandas.read_pickle", "pd.read_pickle", "pa.deserialize"}
 
 
