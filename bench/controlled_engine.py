@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from sparkllm.backend.cpu_dtype import fastest_dtype
 from sparkllm.backend.engine import EngineSpec
 from sparkllm.backend.profile_rounds import run_rounds
 from sparkllm.backend.vllm_engine import vllm_config
@@ -130,7 +131,8 @@ class ControlledEngine:
             application="bench",
             model=str(model),
             fingerprint="",
-            devices="cpu" if not _gpu() else "all",
+            devices=(devices := "all" if _gpu() else "cpu"),
+            dtype="auto" if devices == "all" else fastest_dtype(),
             max_num_seqs=batch,
             max_model_len=2048,
             speculation=f"draft:{draft}",

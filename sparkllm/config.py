@@ -52,7 +52,10 @@ class LLMConfig:
     fail_on_error: bool = _setting(False, "true: a row without an answer fails the job; false: it is NULL, counted.")
 
     max_model_len: int = _setting(0, "Longest prompt plus answer, in tokens; 0 takes the model's own limit.", least=0)
-    dtype: str = _setting("auto", "Weights' type, as in vLLM: auto, bfloat16, float16, float32.")
+    dtype: str = _setting(
+        "auto",
+        "Weights' type, as in vLLM: auto, bfloat16, float16, float32; `auto` is float32 on a CPU without bfloat16.",
+    )
     block_size: int = _setting(
         0, "KV-cache block, in tokens; 0 takes 32 on a CPU and vLLM's default on a GPU.", least=0
     )

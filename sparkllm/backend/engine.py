@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from sparkllm.backend.cpu_dtype import fastest_dtype
 from sparkllm.backend.model_path import fingerprint, resolve
 from sparkllm.backend.speculation import resolve_speculation
 from sparkllm.config import LLMConfig
@@ -187,7 +188,7 @@ class EngineSpec:
             chat_template=_template_text(config.chat_template),
             trust_remote_code=config.trust_remote_code,
             max_model_len=config.max_model_len,
-            dtype=config.dtype,
+            dtype=fastest_dtype() if (config.dtype, devices) == ("auto", _CPU) else config.dtype,
             block_size=config.block_size,
             kv_cache_gib=config.kv_cache_gib,
             gpu_memory_utilization=config.gpu_memory_utilization,

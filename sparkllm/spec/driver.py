@@ -57,7 +57,7 @@ class Driver:
         self._profiling = Profiling(options.profile_prefix, self._most, not self._matching, not placeholders)
         self._profiled: Any | None = None
         self._forecast, self._rest, self._log = PrefillForecast(), Rest(), StepLog(options)
-        self._hold, self._held = Hold(), False
+        self._hold, self._held, self._prefill = Hold(), False, 0
         self._resting, self._spent = False, 0.0
         self._under_way: dict[int, _UnderWay] = {}
         self._context: dict[str, int] = {}
@@ -70,7 +70,7 @@ class Driver:
     def before(self) -> None:
         """The next step is about to be scheduled: trim the drafts of the requests that decode."""
         began, running = perf_counter(), self._scheduler.running
-        self._resting = self.policy is not None and self._rest.now(quiet=not self._anything(running))
+        self._resting = self.policy is not None and self._rest.now(not self._anything(running), len(running))
         if self._resting:
             for request in running:
                 if request.spec_token_ids:
@@ -79,11 +79,12 @@ class Driver:
             self._hold.end()
             return
         requests = [r for r in running if left(r) == 1]
+        self._context = {r.request_id: r.num_computed_tokens + 1 for r in requests}
+        self._prefill = self._forecast.tokens(self._scheduler, len(requests))
         self._held = self._holds(requests)
         if self._held:
             self._spent = perf_counter() - began
             return
-        self._context = {r.request_id: r.num_computed_tokens + 1 for r in requests}
         self._profiled = None
         if self.policy is None and requests and not self._begin(requests):
             return
@@ -168,21 +169,22 @@ class Driver:
 
     def _choose(self, policy: DraftPolicy, requests: Sequence[Any]) -> None:
         decodes = [(r.request_id, self._context[r.request_id], self._offered(r)) for r in requests]
-        chosen = policy.choose(decodes, self._forecast.tokens(self._scheduler, len(requests)))
+        chosen = policy.choose(decodes, self._prefill)
         for request in requests:
             _trim(request, chosen[request.request_id])
-        self._hold.keep(chosen, {i: offered for i, _, offered in decodes}, policy.next_length)
+        there = {i: offered for i, _, offered in decodes}
+        self._hold.keep(chosen, there, policy.next_length, prefill=self._prefill > 0)
         self._ask(policy.next_length)
 
     def _holds(self, requests: Sequence[Any]) -> bool:
         """Whether the last choice stands for this step: where it does, it is carried out."""
-        if self.policy is None or len(requests) < len(self._scheduler.running) or self._scheduler.waiting:
+        if self.policy is None:
             return False
-        lengths = self._hold.take([r.request_id for r in requests])
+        lengths = self._hold.take([*self._context], prefill=self._prefill > 0)
         if lengths is None:
             return False
-        for request in requests:
-            _trim(request, harmless(request, lengths[request.request_id]))
+        for request, length in zip(requests, lengths, strict=True):
+            _trim(request, harmless(request, length))
         return True
 
     def _offered(self, request: Any) -> int:

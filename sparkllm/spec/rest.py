@@ -3,7 +3,8 @@
 A choice takes half a millisecond to two. Where steps take tens of them that is nothing; where a small model's steps
 take a few, and drafts do not pay, it would be the one cost of speculation. So its time is booked: half a hundredth of
 each step and what accepted drafts saved stand against it, and where too little stands there, it rests until the steps
-have made up for it. While there is nothing to choose from, one step in sixteen is looked at, for the step times alone.
+have made up for it, or until the batch has grown or shrunk by a quarter: what did not pay in a batch of sixteen may in
+one of eight. While there is nothing to choose from, one step in sixteen is looked at, for the step times alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ _COST = 0.005
 _MOST_STEPS = 100  # of one rest
 _SAVED = 10  # choices that gained nothing, from which on there is rest
 _QUIET_STEPS = 16
+_SHRUNK = 0.75  # a smaller batch by the larger one
 
 
 class Rest:
@@ -25,9 +27,12 @@ class Rest:
         self._steps, self._quiet = 0, 0
         self._balance: float | None = None  # seconds; unknown before the first choice has taken its time
         self._most = 0.0
+        self._tried = 0  # batch of the choices that the balance tells of
 
-    def now(self, quiet: bool) -> bool:
-        """Whether to leave it out; `quiet` where there is nothing to choose from."""
+    def now(self, quiet: bool, batch: int) -> bool:
+        """Whether to leave it out; `quiet` where there is nothing to choose from for these requests."""
+        if min(batch, self._tried) < _SHRUNK * max(batch, self._tried):
+            self._tried, self._steps, self._balance = batch, 0, None
         if self._steps:
             self._steps -= 1
             return True

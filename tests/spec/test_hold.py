@@ -40,19 +40,38 @@ def test_who_verifies_all_there_is_goes_on_with_what_is_asked_for_next() -> None
     for _ in range(2):
         hold.keep({"a": 3, "b": 1, "c": 3}, {"a": 3, "b": 3, "c": 4}, asked=4)
         hold.chose(0.001, 0.010)
-    assert hold.take(["a", "b", "c"]) == {"a": 4, "b": 1, "c": 3}
+    assert hold.take(["a", "b", "c"]) == [4, 1, 3]
 
 
 def test_a_cheap_choice_is_made_at_every_step() -> None:
     assert choices(100, 0.00005, 0.010, [{"a": 3}]) == 100
 
 
-@pytest.mark.parametrize("ids", [["a"], ["a", "c"], ["a", "b", "c"]])
-def test_other_requests_end_it(ids: list[str]) -> None:
+def held(ids: str, prefill: bool = False) -> Hold:
+    """A choice of 2 of 4 drafts for each of these requests that stands for more steps."""
     hold = Hold()
     for _ in range(4):
-        hold.keep({"a": 2, "b": 2}, {"a": 4, "b": 4}, 4)
+        hold.keep(dict.fromkeys(ids, 2), dict.fromkeys(ids, 4), 4, prefill)
         hold.chose(0.001, 0.010)
-    assert hold.take(["a", "b"]) == {"a": 2, "b": 2}
+    return hold
+
+
+@pytest.mark.parametrize("ids", ["a", "ac", "abc", "abcd"])
+def test_many_other_requests_end_it(ids: str) -> None:
+    hold = held("ab")
+    assert hold.take("ab") == [2, 2]
     assert hold.take(ids) is None
-    assert hold.take(["a", "b"]) is None
+    assert hold.take("ab") is None
+
+
+def test_few_may_come_and_go_and_who_comes_verifies_what_is_asked_for() -> None:
+    hold = held("abcdefgh")
+    assert hold.take("abcdefg") == [2] * 7
+    assert hold.take("abcdefxy") == [2, 2, 2, 2, 2, 2, 4, 4]
+    assert hold.take("abcdexyz") is None
+
+
+def test_a_choice_for_a_step_with_prompts_in_it_is_for_such_steps_alone() -> None:
+    assert held("abc", prefill=True).take("abc", prefill=True) == [2, 2, 2]
+    assert held("abc", prefill=True).take("abc") is None
+    assert held("abc").take("abc", prefill=True) == [2, 2, 2]

@@ -10,7 +10,7 @@ from sparkllm.spec.rest import Rest
 def choices(steps: int, spent: float, seconds: float, gained: float = 0.0, quiet: bool = False) -> int:
     rest, made = Rest(), 0
     for _ in range(steps):
-        if not rest.now(quiet):
+        if not rest.now(quiet, batch=16):
             made += 1
             if not quiet:
                 rest.chose(spent, seconds, gained)
@@ -25,7 +25,7 @@ def test_choices_that_gain_nothing_cost_a_hundredth(spent: float, seconds: float
 def test_a_choice_without_gain_among_some_with_it_is_no_reason_to_rest() -> None:
     rest, made = Rest(), 0
     for step in range(300):
-        made += not rest.now(quiet=False)
+        made += not rest.now(quiet=False, batch=16)
         rest.chose(0.001, 0.004, gained=0.002 if step % 2 else 0.0)
     assert made == 300
 
@@ -48,7 +48,24 @@ def test_what_is_gained_while_a_choice_stands_counts_for_it() -> None:
     for step in range(400):
         if step % 8:
             rest.held(0.010, gained=0.002)
-        elif not rest.now(quiet=False):
+        elif not rest.now(quiet=False, batch=16):
             rest.chose(0.001, 0.010, gained=0.0)
             made += 1
     assert made == 50
+
+
+def test_a_batch_that_has_shrunk_or_grown_by_more_than_a_quarter_is_looked_at_at_once() -> None:
+    for batch in (11, 22):
+        rest = resting()
+        assert rest.now(quiet=False, batch=14)
+        assert not rest.now(quiet=False, batch=batch)
+        rest.chose(spent=0.001, seconds=0.004, gained=0.0)
+        assert not rest.now(quiet=False, batch=batch)
+
+
+def resting() -> Rest:
+    """In the middle of a long rest, of a batch of 16."""
+    rest = Rest()
+    while not rest.now(quiet=False, batch=16):
+        rest.chose(spent=0.02, seconds=0.004, gained=0.0)
+    return rest
