@@ -74,8 +74,8 @@ java:
 	  exit 1; \
 	fi
 
-# Torch's CPU build first: PyPI's torch for Linux brings CUDA, some gigabytes. Where the index cannot be reached, pip goes
-# on with the sources it has: a local wheel, or else PyPI's larger torch.
+# Torch's CPU build first, from PyTorch's index or a local wheel: PyPI's torch for Linux, which is taken where there is
+# neither, brings CUDA, some gigabytes.
 # torchvision, torchaudio and torchcodec are left out: PyPI's builds break `import vllm` beside a CPU torch; text needs none.
 # On x86-64 Linux every other file is checked against .ci/requirements.txt; nothing is fetched that does not stand there.
 $(STAMP): pyproject.toml .ci/constraints.txt .ci/requirements.txt
@@ -83,7 +83,8 @@ $(STAMP): pyproject.toml .ci/constraints.txt .ci/requirements.txt
 	@echo "1/4 .venv with $(PYTHON) (a few seconds)"
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@echo "2/4 torch, CPU build, 200 MB (up to a minute)"
-	@$(PIP) install -q --no-deps --retries 1 --extra-index-url $(TORCH_CPU) torch==2.13.0 $(QUIET)
+	@$(PIP) install -q --no-deps --retries 1 --extra-index-url $(TORCH_CPU) torch==2.13.0+cpu $(QUIET) || \
+	  $(PIP) install -q torch==2.13.0 $(QUIET)
 	@echo "3/4 vLLM for CPUs, Spark and the rest, pinned$(if $(HASHED),$(comma) by their hashes) (one to four minutes)"
 ifdef HASHED
 	@grep '^setuptools==' .ci/requirements.txt > .venv/build.txt
