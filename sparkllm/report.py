@@ -93,9 +93,9 @@ class QueryReport:
         succeeded: False when the query failed; its counts are then those of the tasks that finished.
         error: the failure's message, or None.
         calls: one report for each LLMEval in the plan, counting what its rows used.
-        paid: what the engines counted for the query: requests, tokens, failed attempts and aborted
-            requests included, and what speculative decoding did meanwhile (`speculation_*`, where it is on and they run
-            on this host); from other hosts, what they told last; None where that is not known. An engine that was started again has
+        paid: what the engines counted for the query: requests, tokens, failed attempts and aborted requests included,
+            and what speculative decoding did meanwhile (`speculation_*`, where it is on and they run on this host);
+            from other hosts, what they told last; None where that is not known. An engine that was started again has
             counted since then; `calls` count what was sent again, too.
         budget: what of the query's budget is used, and whether it ended the query; None where it had none.
     """

@@ -35,6 +35,13 @@ def test_a_choice_that_is_none_names_the_choices() -> None:
         LLMConfig.from_options({"order": "rows"})
 
 
+def test_a_shared_path_with_credentials_is_refused_without_repeating_them() -> None:
+    with pytest.raises(ConfigError, match="without credentials") as caught:
+        LLMConfig.from_spark({"spark.sparkllm.ledgerSharedPath": "s3://key:canary@bucket/answers"})
+    assert "canary" not in str(caught.value)
+    assert LLMConfig(ledger_shared_path="s3://bucket/answers@2").ledger_shared_path
+
+
 @pytest.mark.parametrize("value", ["auto", "off", "ngram", "suffix", "draft:/models/small", "eagle:some/head"])
 def test_speculation_takes_a_drafter(value: str) -> None:
     assert LLMConfig.from_spark({"spark.sparkllm.speculation": value}).speculation == value

@@ -58,6 +58,42 @@ def test_only_its_own_file_imports(module: str) -> None:
             assert not {name for name in imports(path) if within(name, module)}, where
 
 
+# What turns bytes into code; literal_eval and JSON do not.
+EVALUATES = {"eval", "exec", "compile", "__import__"}
+UNPICKLES = {
+    "pickle",
+    "cPickle",
+    "_pickle",
+    "cloudpickle",
+    "dill",
+    "marshal",
+    "shelve",
+    "joblib",
+    "yaml",
+    "code",
+    "codeop",
+}
+LOADS_CODE = {"torch.load", "numpy.load", "np.load", "pandas.read_pickle", "pd.read_pickle", "pa.deserialize"}
+
+
+def test_nothing_that_was_received_can_become_code() -> None:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree, where = ast.parse(path.read_text(encoding="utf-8")), str(path.relative_to(PACKAGE))
+        calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        assert not {name for name in imports(path) if name.partition(".")[0] in UNPICKLES}, where
+        assert not (EVALUATES | LOADS_CODE).intersection(calls), where
+        assert not [name for name in calls if name.partition(".")[0] == "builtins"], where
+
+
+def test_no_shell_reads_a_command() -> None:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name, shell = ast.unparse(node.func), [k for k in node.keywords if k.arg == "shell"]
+                assert name not in ("os.system", "os.popen", "subprocess.getoutput"), path.name
+                assert not shell, path.name
+
+
 def test_importing_sparkllm_is_light() -> None:
     heavy = "{'pyspark', 'torch', 'vllm', 'numpy', 'pyarrow', 'pandas'}"
     code = f"import sys, sparkllm; print(sorted({heavy} & set(sys.modules)))"

@@ -166,6 +166,7 @@ class EngineSpec:
     fingerprint: str
     devices: str
     chat_template: str = ""
+    trust_remote_code: bool = False
     max_model_len: int = 0
     dtype: str = "auto"
     block_size: int = 0
@@ -188,7 +189,7 @@ class EngineSpec:
 
         Raises:
             EngineStartError: a model's folder, the chat template's file or the drafter's package is not there.
-            ConfigError: `engine_options` is not a JSON object.
+            ConfigError: `engine_options` is not a JSON object, or holds a secret.
         """
         resolved = resolve(model or config.model)
         devices, options = visible_devices(gpus), _options(config.engine_options)
@@ -202,6 +203,7 @@ class EngineSpec:
             fingerprint=fingerprint(resolved) + (fingerprint(drafter) if drafter else ""),
             devices=devices,
             chat_template=_template_text(config.chat_template),
+            trust_remote_code=config.trust_remote_code,
             max_model_len=config.max_model_len,
             dtype=fastest_dtype() if (config.dtype, devices) == ("auto", _CPU) else config.dtype,
             block_size=config.block_size,
@@ -264,8 +266,14 @@ def _options(text: str) -> dict[str, Any]:
     except ValueError as error:
         options = error
     if not isinstance(options, dict):
+        found = options if isinstance(options, ValueError) else f"a {type(options).__name__}"  # the text may be secret
         raise ConfigError(
             f"spark.sparkllm.engineOptions takes a JSON object of vLLM engine arguments, "
-            f'such as {{"tensor_parallel_size": 2}}; got {text!r}'
+            f'such as {{"tensor_parallel_size": 2}}; found {found}'
+        )
+    if isinstance(options.get("hf_token"), str):
+        raise ConfigError(
+            "spark.sparkllm.engineOptions takes no secrets, as settings reach logs; found hf_token. "
+            "Set HF_TOKEN in the environment of the executors (spark.executorEnv.HF_TOKEN, which Spark redacts)"
         )
     return options

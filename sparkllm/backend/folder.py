@@ -2,6 +2,7 @@
 
 <runtime_dir>/<key>/   spec.json  state.json  token  leases/  events.log  server-<launch>.log  s-<launch>   (the socket)
                        heartbeat  in_flight  deaths.json   (see heartbeat.py, quarantine.py)
+                       ipc/  (vLLM's own sockets)
 <runtime_dir>/<key>.lock
 """
 
@@ -19,10 +20,11 @@ from sparkllm.backend.engine import EngineSpec
 from sparkllm.backend.state import EngineState
 from sparkllm.errors import EngineStartError
 
-__all__ = ["EngineFolder", "root_for"]
+__all__ = ["WRITABLE", "EngineFolder", "is_private", "root_for"]
 
 # sockaddr_un holds 108 bytes; some platforms hold 104.
 _MAX_SOCKET_PATH = 99
+WRITABLE = 0o022  # by others: in such a root they could put a folder of theirs in place of an engine's
 _KEY_AND_SOCKET = len("/0123456789ab/s-01234567")
 
 
@@ -45,9 +47,9 @@ class EngineFolder:
         Raises:
             EngineStartError: a folder belongs to somebody else, or others may look into it.
         """
-        _private(root, 0o022)
+        _make_private(root, WRITABLE)
         folder = cls(root / spec.key)
-        _private(folder.path, 0o077)
+        _make_private(folder.path)
         write_private(folder._spec, spec.to_json())
         return folder
 
@@ -124,7 +126,21 @@ def write_private(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def _private(path: Path, forbidden: int) -> None:
+def is_private(path: Path, forbidden: int = 0o077) -> bool:
+    """Whether it is a folder, no link, of this user alone; without one there is nothing to trust below it.
+
+    Args:
+        path: what may be one.
+        forbidden: the rights of others that make it none.
+    """
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & forbidden
+
+
+def _make_private(path: Path, forbidden: int = 0o077) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
@@ -133,7 +149,7 @@ def _private(path: Path, forbidden: int) -> None:
             f"expected a folder for the engine's socket and log at {path}, found: {error}. "
             f"Set spark.sparkllm.runtimeDir to a folder of your own"
         ) from None
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & forbidden:
+    if not is_private(path, forbidden):
         raise EngineStartError(
             f"expected {path} to be a folder of user {os.getuid()} with mode 0700, found user {found.st_uid}, "
             f"mode {stat.filemode(found.st_mode)}. Remove it, or set spark.sparkllm.runtimeDir to a folder of your own"

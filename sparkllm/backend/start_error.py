@@ -23,6 +23,11 @@ _MAX_CAUSE = 1200
 
 _ADVICE = (
     (
+        r"trust.remote.code|custom code|remote code",
+        "this model comes with Python code of its own: read it and set spark.sparkllm.trustRemoteCode=true to run it, "
+        "or take a model that vLLM knows",
+    ),
+    (
         r"No available memory for the cache blocks",
         "raise spark.sparkllm.gpuMemoryUtilization, take a smaller model or spread it over more GPUs: its weights "
         "leave no room for a KV cache",

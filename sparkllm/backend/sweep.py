@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from sparkllm.backend.folder import EngineFolder
+from sparkllm.backend.folder import WRITABLE, EngineFolder, is_private
 from sparkllm.backend.processes import end_group
 
 __all__ = ["engines", "sweep"]
@@ -18,9 +18,14 @@ _KEPT_SECONDS = 24 * 3600.0
 
 
 def engines(root: Path) -> list[EngineFolder]:
-    """The folders below `root` in which an engine runs or ran; those that another version wrote are left alone."""
+    """The folders below `root` in which an engine runs or ran; those that another version wrote are left alone.
+
+    So are those that are not this user's alone: what another wrote there would name the processes that are ended.
+    """
+    if not is_private(root, WRITABLE):
+        return []
     folders = [EngineFolder(path.parent) for path in sorted(root.glob("*/state.json"))]
-    return [folder for folder in folders if folder.readable]
+    return [folder for folder in folders if is_private(folder.path) and folder.readable]
 
 
 def sweep(root: Path) -> None:

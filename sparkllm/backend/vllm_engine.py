@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sparkllm.backend.chat import around_message, fast_tokenizer
-from sparkllm.backend.cores import usable_cores
 from sparkllm.backend.engine import Answer, EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.json_grammar import json_grammar
 from sparkllm.backend.ledger.fingerprint import answers_fingerprint
 from sparkllm.backend.profile_rounds import run_rounds
 from sparkllm.backend.speculation import SCHEDULERS, SPECULATION, read_sums, speculative
+from sparkllm.backend.vllm_environment import in_one_process, prepare_environment
 from sparkllm.errors import EngineDiedError
 
 __all__ = ["VLLMEngine"]
@@ -33,7 +33,7 @@ class VLLMEngine:
         Raises:
             EngineStartError: no chat template, or no fast tokenizer; whatever vLLM raises otherwise.
         """
-        _prepare_environment(spec)
+        prepare_environment(spec, folder)
         # Imported here: importing takes seconds, and the environment must be ready before torch reads it.
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
@@ -47,7 +47,7 @@ class VLLMEngine:
         prefix, suffix = around_message(tokenizer, spec.chat_template)
         config = vllm_config(spec, self._summary)
         self._speculates = config.scheduler_config.scheduler_cls in SCHEDULERS.values()
-        if _in_one_process(spec):
+        if in_one_process(spec):
             # vLLM's CPU platform has just said spawn, for workers bound to cores; here are none. A forked process
             # has vLLM imported already: 13 s to start instead of 24, on two cores.
             os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
@@ -102,7 +102,8 @@ class VLLMEngine:
             why = (
                 f"max_tokens={sampling.max_tokens} cut it" if output.finish_reason == "length" else output.finish_reason
             )
-            return Answer(None, f"the answer {text!r} is not one of the labels ({why})", *counts)
+            # Errors reach logs: no text that may hold data.
+            return Answer(None, f"the answer is not one of the labels ({why})", *counts)
         return Answer(text, None, *counts)
 
     async def reset_prefix_cache(self) -> None:
@@ -169,6 +170,7 @@ def engine_arguments(spec: EngineSpec, summary: Path) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "model": spec.model,
         "dtype": spec.dtype,
+        "trust_remote_code": spec.trust_remote_code,
         "enable_prefix_caching": True,
         # Counters come with each answer; vLLM's own statistics cost time on every step.
         "disable_log_stats": True,
@@ -202,25 +204,6 @@ def _varying_lengths() -> bool:
     from vllm.config import SpeculativeConfig
 
     return "num_speculative_tokens_per_batch_size" in SpeculativeConfig.__dataclass_fields__
-
-
-def _prepare_environment(spec: EngineSpec) -> None:
-    environment = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "VLLM_NO_USAGE_STATS": "1"}
-    # The older way to set the KV cache's size would win over ours.
-    os.environ.pop("VLLM_CPU_KVCACHE_SPACE", None)
-    if _in_one_process(spec):
-        # The model runs inside vLLM's engine process: 9 s less to start than with a worker process of its own, and 40 %
-        # more answers a second for a small model. OpenMP's threads are then ours to set: one per core, none bound, none
-        # spinning while Spark's Python needs the core.
-        environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        environment["OMP_NUM_THREADS"] = str(usable_cores())
-        environment["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.environ.update(environment)
-
-
-def _in_one_process(spec: EngineSpec) -> bool:
-    """Whether the model runs inside vLLM's engine process, without workers."""
-    return spec.devices == "cpu" and json.loads(spec.engine_options).get("tensor_parallel_size", 1) == 1
 
 
 def _tokenizer(arguments: Any) -> Any:

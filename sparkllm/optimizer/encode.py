@@ -42,9 +42,17 @@ def encode(columns: list[pa.Array], rows: int) -> Encoded:
     values, lengths = [], []
     for i, column in enumerate(columns):
         codes[:, i], column_values = _encode_column(column)
-        values.append(column_values.to_pylist())
+        values.append(_texts(column_values))
         lengths.append(pc.binary_length(column_values).to_numpy(zero_copy_only=False))
     return Encoded(codes, tuple(values), tuple(lengths))
+
+
+def _texts(values: pa.Array) -> list[str]:
+    """Spark puts any bytes into a string (`CAST(X'FF' AS STRING)`); those that are no UTF-8 are read as U+FFFD."""
+    try:
+        return list(values.to_pylist())
+    except UnicodeDecodeError:
+        return [raw.decode(errors="replace") for raw in values.cast(pa.binary()).to_pylist()]
 
 
 def _encode_column(column: pa.Array) -> tuple[np.ndarray, pa.Array]:

@@ -5,10 +5,12 @@ Binaries do not carry over between Spark's minor versions; a few hundred lines c
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 import zipfile
@@ -96,14 +98,18 @@ def _spark_jars() -> Path:
 
 
 def _cache_folder() -> Path:
-    """The user's cache folder, or one of this user's own in the temporary folder where that is not writable."""
-    try:
+    """The user's cache folder, or one of this user's own in the temporary folder where that is not writable.
+
+    The JVM runs what lies there: a folder in which anybody may write is not taken.
+    """
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: a user without a home folder
         wanted = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "sparkllm")
         wanted.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=wanted):
-            return wanted
-    except (OSError, RuntimeError):  # RuntimeError: a user without a home folder
-        return Path(tempfile.mkdtemp(prefix="sparkllm-jar-"))
+        found = wanted.stat()
+        if found.st_uid == os.getuid() and not found.st_mode & stat.S_IWOTH:
+            with tempfile.TemporaryFile(dir=wanted):
+                return wanted
+    return Path(tempfile.mkdtemp(prefix="sparkllm-jar-"))
 
 
 def _compile(sources: dict[str, bytes], tasks: bytes, jar: Path) -> None:

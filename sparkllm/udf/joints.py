@@ -23,6 +23,8 @@ from typing import Any
 
 from tokenizers import Tokenizer, models
 
+from sparkllm.udf.control_tokens import BYTES_APART
+
 __all__ = ["Joints"]
 
 _WORD_MARK, _BYTE_SPACE = "▁", "Ġ"
@@ -67,7 +69,7 @@ class Joints:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Joints:
-        """Read the rule off a tokenizer whose special tokens are plain text (`encode_special_tokens`)."""
+        """Read the rule off a tokenizer for texts (`control_tokens`)."""
         try:
             marked, marks_start = _normalizer(_parts(tokenizer.normalizer, "normalizers"))
             splits, mark = _pre_tokenizer(_parts(tokenizer.pre_tokenizer, "pretokenizers"), marked)
@@ -93,7 +95,8 @@ def _parts(component: Any, inside: str) -> list[dict[str, Any]]:
     if component is None:
         return []
     state = json.loads(component.__getstate__())
-    return list(state[inside]) if state["type"] == "Sequence" else [state]
+    parts = list(state[inside]) if state["type"] == "Sequence" else [state]
+    return [part for part in parts if part != BYTES_APART]
 
 
 def _normalizer(parts: list[dict[str, Any]]) -> tuple[bool, bool]:

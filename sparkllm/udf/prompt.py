@@ -6,12 +6,17 @@
 
 Fields named in the instruction as `{product}` are put there and not repeated in the data. A null field is left out.
 A call with `data_first` has the two parts the other way round.
+
+Every value is a JSON string, in the instruction too: whatever it holds (quotes, braces, line breaks, "ignore the
+above"), it ends where its string ends, and the fields can be read back from the prompt. What a value is in tokens, see
+control_tokens.py.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +27,17 @@ from sparkllm.optimizer.encode import NULL, Encoded
 __all__ = ["VERSION", "Template", "closing_text", "instruction_text", "key_text", "render", "static_text", "value_text"]
 
 # Answers are kept under it (udf/answer_keys.py): raise it when the same call and row give another text.
-VERSION = 1
+VERSION = 2
 
 _NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 # `{{name}}` stands for the text {name}; every other brace is plain text, as in JSON. Template.scala knows the same.
 _TOKEN = re.compile(rf"\{{\{{({_NAME})\}}\}}|\{{({_NAME})\}}")
+
+# Beside what JSON escapes: what ends a line or controls a terminal (C1, U+2028, U+2029), what a tokenizer with NFKC
+# makes a quote or a backslash of (U+FF02, U+FE68, U+FF3C), and halves of surrogate pairs, which no tokenizer takes.
+_ESCAPED = re.compile("[\x80-\x9f\u2028\u2029\ufe68\uff02\uff3c\ud800-\udfff]")
+# A tokenizer with NFC or NFKC joins an accent with a letter in front of it, one of an escape too. No accent is a \w.
+_JOINABLE = re.compile(r"(\\(?:[bfnrt]|u[0-9a-f]{3}[a-f]))((?:[^\x00-\x7f\w]|[\uff9e\uff9f])[^\x00-\x7f]*)")
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,11 @@ class Template:
 
         >>> Template.of(LLMCall(None, "Is {a} {{big}}?", ("a", "b")))
         Template(texts=('Is ', ' {big}?'), columns=(0,))
+
+        Values bring quotes of their own: those around a placeholder are taken for them.
+
+        >>> Template.of(LLMCall(None, 'Is "{a}" big?', ("a",)))
+        Template(texts=('Is ', ' big?'), columns=(0,))
         """
         texts, columns, start = [""], [], 0
         text = call.instruction
@@ -54,6 +70,8 @@ class Template:
             texts[-1] += text[start : match.start()]
             start = match.end()
             if match[2] in call.fields:
+                if texts[-1].endswith('"') and text.startswith('"', start):
+                    texts[-1], start = texts[-1][:-1], start + 1
                 columns.append(call.fields.index(match[2]))
                 texts.append("")
             else:
@@ -91,18 +109,19 @@ def render(call: LLMCall, table: Encoded, order: tuple[int, ...]) -> list[str]:
 
 
 def instruction_text(template: Template, table: Encoded, row: int) -> str:
-    """The instruction with the row's values in their places.
+    """The instruction with the row's values in their places, as JSON.
 
     >>> from sparkllm.optimizer.encode import encode
     >>> import pyarrow as pa
     >>> template = Template.of(LLMCall(None, "Is this of {product}?", ("product",)))
     >>> instruction_text(template, encode([pa.array(["Kettle"])], 1), 0)
-    'Is this of Kettle?'
+    'Is this of "Kettle"?'
     """
     first, *rest = template.texts
     codes = table.codes[row]
     return first + "".join(
-        table.values[column][codes[column]] + text for column, text in zip(template.columns, rest, strict=True)
+        ("null" if codes[column] == NULL else value_text(table.values[column][codes[column]])) + text
+        for column, text in zip(template.columns, rest, strict=True)
     )
 
 
@@ -141,12 +160,26 @@ def key_text(name: str) -> str:
     >>> key_text("review")
     '"review":'
     """
-    return f"{json.dumps(name, ensure_ascii=False)}:"
+    return f"{value_text(name)}:"
 
 
 def value_text(value: str) -> str:
-    """A value in the data; the next field's name follows behind a comma and a space."""
-    return json.dumps(value, ensure_ascii=False)
+    """A value in the prompt; in the data the next field's name follows behind a comma and a space.
+
+    >>> print(value_text('a "kettle"'), value_text("a\\u2028b"))
+    "a \\"kettle\\"" "a\\u2028b"
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isascii():
+        return text
+    text = _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _JOINABLE.sub(_apart, text) if "\\" in text else text
+
+
+def _apart(match: re.Match[str]) -> str:
+    escape, rest = match.groups()
+    joined = not unicodedata.normalize("NFKC", match[0]).startswith(escape)
+    return escape + (json.dumps(rest)[1:-1] if joined else rest)
 
 
 def _cells(name: str, values: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 from tokenizers import Tokenizer
 
+from sparkllm.udf.control_tokens import without_control_tokens
 from sparkllm.udf.joints import Joints
 
 __all__ = ["ChatTokenizer", "PromptTokenizer", "token_array"]
@@ -36,19 +37,17 @@ class PromptTokenizer(Protocol):
 class ChatTokenizer:
     """The engine's own tokenizer and chat frame.
 
-    The data between the two halves of the frame is tokenised as plain text: a review that contains `<|end|>` cannot
-    close the user's turn.
+    The text between the two halves of the frame gives no control token: a review that contains `<|end|>` cannot close
+    the user's turn.
     """
 
     def __init__(self, tokenizer_json: str, chat_prefix: str, chat_suffix: str, most_tokens: int = 0) -> None:
         """`most_tokens`: of a text that has more, no more than its first ones are wanted; 0: all of them."""
         self._most = most_tokens
-        self._tokenizer = Tokenizer.from_str(tokenizer_json)
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._tokenizer.encode_special_tokens = False
-        self._head = self._tokenizer.encode(chat_prefix, add_special_tokens=False).ids
-        self._tail = self._tokenizer.encode(chat_suffix, add_special_tokens=False).ids
+        own = _uncut(tokenizer_json)
+        self._head = own.encode(chat_prefix, add_special_tokens=False).ids
+        self._tail = own.encode(chat_suffix, add_special_tokens=False).ids
+        self._tokenizer = _uncut(without_control_tokens(tokenizer_json, chat_prefix + chat_suffix))
         self._tokenizer.encode_special_tokens = True
 
     @functools.cached_property
@@ -118,6 +117,14 @@ def _batches(texts: list[str], most: int) -> Iterator[list[str]]:
         size += len(text)
     if texts[start:]:
         yield texts[start:]
+
+
+def _uncut(tokenizer_json: str) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = False
+    return tokenizer
 
 
 def token_array(ids: list[list[int]]) -> pa.ListArray:

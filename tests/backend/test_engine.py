@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+import psutil
 import pytest
 from pyarrow import flight
 from tokenizers import Tokenizer
 
 from sparkllm.backend.client import EngineClient
 from sparkllm.backend.engine import Sampling
+from sparkllm.backend.folder import is_private
 from sparkllm.backend.wire import location
 from sparkllm.config import LLMConfig
 from sparkllm.errors import EngineDiedError
@@ -40,6 +43,23 @@ def encode(engine: EngineClient) -> Callable[[str], list[int]]:
 
 
 Encode = Callable[[str], list[int]]
+
+
+def test_every_socket_of_an_engine_lies_in_its_private_folder(engine: EngineClient) -> None:
+    folder = engine._folder.path
+    processes = [psutil.Process(member.pid) for member in members_of(engine)]
+    paths = {
+        Path(process.cwd(), connection.laddr)
+        for process in processes
+        for connection in process.net_connections(kind="unix")
+        if connection.laddr
+    }
+    assert {path.parent for path in paths} == {folder, folder / "ipc"}
+    for path in (folder, folder / "ipc", folder / "leases"):
+        assert is_private(path)
+    assert all(
+        path.stat().st_mode & 0o077 == 0 for path in folder.iterdir() if path.suffix == ".json" or path.name == "token"
+    )
 
 
 def test_the_engine_tells_what_a_worker_needs(engine: EngineClient) -> None:

@@ -26,7 +26,7 @@ def test_the_same_settings_give_the_same_engine() -> None:
     assert EngineSpec.from_json(one.to_json()) == one
 
 
-@pytest.mark.parametrize("changed", [{"max_model_len": 64}, {"dtype": "float32"}, {"engine_options": '{"seed": 1}'}])
+@pytest.mark.parametrize("changed", [{"max_model_len": 64}, {"dtype": "float16"}, {"engine_options": '{"seed": 1}'}])
 def test_a_setting_of_the_engine_gives_another_engine(changed: dict[str, str]) -> None:
     assert EngineSpec.of(LLMConfig(**changed), None, "app").key != EngineSpec.of(LLMConfig(), None, "app").key  # type: ignore[arg-type]
 
@@ -73,6 +73,13 @@ def test_a_chat_template_is_read_from_its_file(tmp_path: Path) -> None:
 def test_engine_options_that_are_no_object_are_refused(options: str) -> None:
     with pytest.raises(ConfigError, match="engineOptions"):
         EngineSpec.of(LLMConfig(engine_options=options), None, "app")
+
+
+def test_engine_options_with_a_secret_are_refused_without_repeating_it() -> None:
+    for options in ('{"hf_token": "hf_canary"}', '{"hf_token": "hf_canary"'):
+        with pytest.raises(ConfigError) as caught:
+            EngineSpec.of(LLMConfig(engine_options=options), None, "app")
+        assert "hf_canary" not in str(caught.value)
 
 
 def test_sampling_survives_the_wire() -> None:

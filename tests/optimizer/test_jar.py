@@ -61,6 +61,13 @@ def test_a_cache_that_cannot_be_written_falls_back_to_a_temporary_folder(
     assert tmp_path not in jar_module._cache_folder().parents
 
 
+def test_a_cache_where_anybody_may_write_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert jar_module._cache_folder() == tmp_path / "sparkllm"
+    (tmp_path / "sparkllm").chmod(0o777)
+    assert tmp_path not in jar_module._cache_folder().parents
+
+
 def test_a_source_that_does_not_compile_shows_the_compilers_first_errors(
     monkeypatch: pytest.MonkeyPatch, small: Path
 ) -> None:

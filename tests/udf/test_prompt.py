@@ -62,15 +62,22 @@ def test_fields_follow_the_chosen_order() -> None:
 
 def test_a_template_field_stands_in_the_instruction_and_not_in_the_data() -> None:
     text = prompt(LLMCall(None, "Is this of {product}?", ("product", "review")), "Kettle", "fine")
-    assert text == 'Is this of Kettle?\n\n{"review": "fine"}'
+    assert text == 'Is this of "Kettle"?\n\n{"review": "fine"}'
 
 
-def test_a_null_template_field_leaves_its_place_empty() -> None:
-    assert prompt(LLMCall(None, "Is {a} good?", ("a", "b")), None, "x").startswith("Is  good?")
+def test_a_null_template_field_is_null_and_an_empty_one_is_not() -> None:
+    assert prompt(LLMCall(None, "Is {a} good?", ("a", "b")), None, "x").startswith("Is null good?")
+    assert prompt(LLMCall(None, "Is {a} good?", ("a", "b")), "", "x").startswith('Is "" good?')
+    assert prompt(LLMCall(None, "Is {a} good?", ("a", "b")), "null", "x").startswith('Is "null" good?')
+
+
+def test_quotes_around_a_template_field_are_not_doubled() -> None:
+    call = LLMCall(None, 'Is "{a}" or "{b}" in {c}?', ("a", "b", "c"))
+    assert prompt(call, "x", 'y"', "z") == 'Is "x" or "y\\"" in "z"?'
 
 
 def test_a_value_that_looks_like_a_placeholder_is_not_filled_in() -> None:
-    assert prompt(LLMCall(None, "{a} {b}", ("a", "b")), "{b}", "x") == "{b} x"
+    assert prompt(LLMCall(None, "{a} {b}", ("a", "b")), "{b}", "x") == '"{b}" "x"'
 
 
 def test_without_fields_the_prompt_is_the_instruction() -> None:
@@ -105,4 +112,4 @@ def test_a_schema_stands_after_the_instruction_and_its_braces_are_text() -> None
     column = {"name": "a", "type": "string", "nullable": False, "metadata": {"comment": "{a} itself"}}
     call = LLMCall(None, "Who wrote {a}?", ("a", "b"), schema=json.dumps({"type": "struct", "fields": [column]}))
     text = prompt(call, "Emma", "x")
-    assert text == 'Who wrote Emma?\n\nAnswer with one JSON object: {"a": string ({a} itself)}\n\n{"b": "x"}'
+    assert text == 'Who wrote "Emma"?\n\nAnswer with one JSON object: {"a": string ({a} itself)}\n\n{"b": "x"}'

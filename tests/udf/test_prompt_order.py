@@ -102,7 +102,7 @@ def test_rows_are_sorted_by_the_fields_of_the_instruction_first(engine: Engine, 
     run(batches(json.dumps(call), [f"{i}" for i in range(6)], ["tea", "milk"] * 3, **settings))
     tokenizer = Tokenizer.from_str(engine.info.tokenizer_json)
     said = [tokenizer.decode(ids).split("?")[0] for ids in engine.asked]
-    assert said == ["Is milk good"] * 3 + ["Is tea good"] * 3
+    assert said == ['Is "milk" good'] * 3 + ['Is "tea" good'] * 3
 
 
 def test_a_row_is_asked_once_though_another_window_would_order_its_fields_otherwise(engine: Engine) -> None:
