@@ -90,7 +90,8 @@ class QueryReport:
         calls: one report for each LLMEval in the plan, counting what its rows used.
         paid: what the engines on this host counted for the query: requests, tokens, failed attempts and aborted
             requests included, and what speculative decoding did meanwhile (`speculation_*`, where it is on); None
-            where that is not known (they have ended, or run on other hosts).
+            where that is not known (they have ended, or run on other hosts). An engine that was started again has
+            counted since then; `calls` count what was sent again, too.
     """
 
     query: int

@@ -61,7 +61,7 @@ def strike(engine: EngineClient, part: str, after: int, how: signal.Signals = si
     def run() -> None:
         until = time.monotonic() + _PATIENCE
         while (count := finished()) < after and time.monotonic() < until:
-            time.sleep(0.01)
+            time.sleep(0.02)
         fault.at_answers, launch = count, engine._state.launch
         os.kill(PARTS[part](engine), how)
         began = time.monotonic()

@@ -91,7 +91,8 @@ def test_rows_that_kill_the_engine_are_found_and_the_rest_goes_on(spark: SparkSe
         engine = engine_of(spark)
     report = sparkllm.last_report(spark)
     told = events(engine)
-    print(f"{told.count(' restart ')} restarts, {report.total('requests') - ROWS} paid twice, {report.seconds:.0f} s")
+    twice = report.total("requests") - ROWS
+    print(f"{told.count('start asked for') - 1} restarts, {twice} paid twice, {report.seconds:.0f} s")
     assert [i for i, answer in rows.items() if answer is None] == poison
     assert rows == expected | dict.fromkeys(poison)
     assert report.total("engine_killed") == 2

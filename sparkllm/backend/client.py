@@ -34,7 +34,7 @@ from sparkllm.errors import EngineDiedError, EngineError, EngineStartError
 
 __all__ = ["EngineClient", "Submission", "connect", "paid", "stop"]
 
-_ACTION_SECONDS = 90.0
+_ACTION_SECONDS = 90.0  # and as long as it takes to find a hang: what a hanging server does not answer is asked again
 # The watchdog sees, and says why, a moment after the socket broke.
 _DEATH_SECONDS = 5.0
 _CONNECT_TRIES = 5
@@ -122,6 +122,7 @@ class EngineClient:
         self._state = state
         self._max_in_flight = max_in_flight
         self._info: EngineInfo | None = None
+        self._patience = _ACTION_SECONDS + folder.spec.hang_seconds
         token = folder.token.read_text(encoding="utf-8")
         self._headers = [(AUTHORIZATION.encode(), f"Bearer {token}".encode())]
         self._client = flight.FlightClient(location(folder.socket(state.launch)))
@@ -244,7 +245,7 @@ class EngineClient:
         return json.loads(self._act(action, json.dumps(argument).encode())[0].to_pybytes())
 
     def _act(self, action: str, body: bytes) -> list[pa.Buffer]:
-        options = flight.FlightCallOptions(timeout=_ACTION_SECONDS, headers=self._headers)
+        options = flight.FlightCallOptions(timeout=self._patience, headers=self._headers)
         try:
             return [result.body for result in self._client.do_action(flight.Action(action, body), options)]
         except (flight.FlightError, pa.ArrowException, OSError) as error:
@@ -272,7 +273,7 @@ class EngineClient:
         """Why this engine no longer serves; "" while it does, or while its watchdog has not yet said why."""
         state = self._folder.state()
         if state.launch != self._state.launch:
-            return "another one was started since"
+            return state.previous or "another one was started since"
         if state.serving or (state.running and not state.error):
             return ""
         return state.error or "its processes are gone"

@@ -110,7 +110,7 @@ def _start(folder: EngineFolder, last: EngineState) -> EngineState:
     sweep(folder.path.parent)
     for old in folder.path.glob("s-*"):
         old.unlink()
-    state = EngineState().to("starting", launch=secrets.token_hex(4))
+    state = EngineState(previous=last.error).to("starting", launch=secrets.token_hex(4))
     write_private(folder.token, secrets.token_hex(32))
     folder.write_state(state)
     for old in folder.logs()[_KEPT_LOGS - 1 :]:

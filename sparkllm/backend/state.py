@@ -33,6 +33,7 @@ class EngineState:
         launch: random name of this launch; names the socket.
         since: when the phase began, seconds since the epoch.
         error: why it failed or stops.
+        previous: why the launch before this one ended.
         watchdog: leads the process group; absent for the moment between `starting` and its birth.
     """
 
@@ -42,6 +43,7 @@ class EngineState:
     error: str = ""
     watchdog: ProcessRef | None = None
     server: ProcessRef | None = None
+    previous: str = ""
 
     def to(self, phase: Phase, **changes: Any) -> Self:
         """The next state, from now on."""

@@ -123,3 +123,12 @@ def test_what_tasks_have_agreed_on_outlives_the_engine(host: Host) -> None:
     host.launches[-1].engine.dead = True
     engine.submit(prompts([[1]]), Sampling()).result()
     assert host.connect().agree("order", "1,0") == "0,1"
+
+
+def test_what_an_engine_died_of_is_told_after_the_next_one_has_started(host: Host) -> None:
+    engine = host.connect()
+    next_one = EngineState("ready", "ffffffff", watchdog=host.me, server=host.me, previous="it hung")
+    host.folder.write_state(next_one)
+    error = engine._translate(OSError("the socket broke"))
+    assert isinstance(error, EngineDiedError)
+    assert error.reason == f"it hung (log: {host.folder.path}/server-00000000.log)"
