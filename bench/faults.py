@@ -105,7 +105,7 @@ def session(engines: Path) -> SparkSession:
 def ask(spark: SparkSession, ledger: Path, rows: int) -> dict[int, str]:
     """The answers by row, with a ledger of this folder."""
     spark.conf.set("spark.sparkllm.ledger", str(ledger))
-    found = spark.sql(f"SELECT id, {CALL} AS answer FROM range(0, {rows}, 1, 4)").collect()
+    found = spark.sql(f"SELECT id, {CALL} AS answer FROM range(0, {rows}, 1, 2)").collect()
     assert len(found) == rows, len(found)
     return {row.id: row.answer for row in found}
 
