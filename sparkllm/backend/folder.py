@@ -1,6 +1,6 @@
 """The engine's folder: private, named by the spec's key, with its state, token, leases and log.
 
-<runtime_dir>/<key>/   spec.json  state.json  token  leases/  server.log  s-<launch>   (the socket)  ipc/  (vLLM's own)
+<runtime_dir>/<key>/   spec.json  state.json  token  leases/  server.log  s-<launch>   (the socket)
 <runtime_dir>/<key>.lock
 """
 
