@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def main() -> None:
     if args.driver:
         drive(Path(args.driver), args.rows)
         return
-    result: dict[str, Any] = {"command": f"python bench/faults.py --rows {args.rows}", **machine(), "rows": args.rows}
+    result: dict[str, Any] = {"command": command(args), **machine(), "rows": args.rows}
     with tempfile.TemporaryDirectory(prefix="kill") as name:
         folder = Path(name)
         own_spark_home(folder / "spark")
@@ -80,6 +81,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", help="write the figures to this file")
     parser.add_argument("--driver", help=argparse.SUPPRESS)  # run the query in this folder, to be killed
     return parser.parse_args()
+
+
+def command(args: argparse.Namespace) -> str:
+    """How to make the figures again."""
+    some = "".join(
+        f" --{name} {shlex.join(asked)}"
+        for name, asked, known in (("components", args.components, COMPONENTS), ("moments", args.moments, MOMENTS))
+        if asked != list(known)
+    )
+    return f"python bench/faults.py --rows {args.rows}{some}"
 
 
 def own_spark_home(folder: Path) -> None:

@@ -142,6 +142,7 @@ def long_rows(spark: SparkSession, rows: int) -> dict[str, Any]:
 def many_columns(spark: SparkSession, columns: int) -> dict[str, Any]:
     """Fields of very different numbers of values, so that there is an order to find; and the search per row."""
     spark.conf.set("spark.sparkllm.maxModelLen", "100000")
+    spark.conf.set("spark.sparkllm.tasks", "2")  # the search for an order takes a core, other than the engine
     fields = ", ".join(f"concat('v', hash(id, {i}) % {1 + i * i}) AS field_{i}" for i in range(columns))
     names = ", ".join(f"field_{i}" for i in range(columns))
     spark.sql(f"SELECT {fields} FROM range(5000)").write.mode("overwrite").saveAsTable("wide")
@@ -158,6 +159,7 @@ def many_columns(spark: SparkSession, columns: int) -> dict[str, Any]:
         figures[order] = {"explain_seconds": planned, "seconds": seconds, "data_hits": hits}
     spark.sql("DROP TABLE wide")
     spark.conf.unset("spark.sparkllm.maxModelLen")
+    spark.conf.unset("spark.sparkllm.tasks")
     return figures
 
 
