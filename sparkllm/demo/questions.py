@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sparkllm.calls import LLMCall
 from sparkllm.demo.texts import TOPICS, Phrases, Text, describe, write
+from sparkllm.udf.prompt import value_text
 
 __all__ = [
     "Example",
@@ -165,7 +166,7 @@ def _yes_no(phrases: Phrases, text: Text, yes: bool, question: str) -> Example:
     choices = ("YES", "NO") if "YES" in question else ("yes", "no")
     product = f"{phrases.slot('brand')} {phrases.slot('product')}"
     fields = _fields(phrases, text, product)
-    content = _shuffled(phrases.rng, question.replace("{product}", product), fields)
+    content = _shuffled(phrases.rng, question.replace("{product}", value_text(product)), fields)
     return Example("yes or no", content, choices[0] if yes else choices[1], choices, text)
 
 

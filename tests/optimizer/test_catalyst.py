@@ -93,13 +93,23 @@ def test_the_report_adds_up_what_python_returned(plans: SparkSession) -> None:
     }  # fmt: skip
 
 
+def test_a_second_action_on_the_same_dataframe_has_a_report_of_its_own(plans: SparkSession) -> None:
+    frame = plans.sql("SELECT llm('classify', review) FROM t WHERE id < 5")
+    found = []
+    for _ in range(2):
+        frame.collect()
+        found.append(json.loads(last_reports(plans, 1)[0]))
+    assert found[0]["query"] < found[1]["query"]
+    assert [report["calls"][0]["rows"] for report in found] == [5, 5]
+
+
 def test_settings_reach_the_tasks_of_an_rdd(plans: SparkSession) -> None:
     """There, Spark's local properties hold none: that is why they travel with the plan."""
     settings = {"spark.sparkllm.maxTokens": "7", "spark.sparkllm.dtype": "auto"}
     with answering(plans, "request"), configured(plans, settings):
         [row] = plans.sql("SELECT llm('classify', review) FROM t WHERE id = 2").rdd.collect()
     request = json.loads(row[0])
-    assert list(request) == ["application", "call", "conf", "mark"]
+    assert list(request) == ["application", "call", "conf", "mark", "control"]
     assert request["application"] == plans.sparkContext.applicationId
     assert (request["call"]["task"], request["call"]["fields"]) == ("classify", ["review"])
     assert request["conf"]["spark.sparkllm.maxTokens"] == "7"

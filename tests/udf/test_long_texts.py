@@ -6,6 +6,7 @@ import time
 from importlib import resources
 
 import pyarrow as pa
+from tokenizers import Tokenizer
 
 from sparkllm.udf.tokens import ChatTokenizer
 from sparkllm.udf.windows import windows
@@ -24,8 +25,9 @@ def test_of_a_text_far_too_long_only_the_beginning_is_tokenised() -> None:
 
 def test_a_text_of_many_characters_and_few_tokens_is_tokenised_whole() -> None:
     whole = ChatTokenizer(TOKENIZER, "", "")
-    vocabulary = whole._tokenizer.get_vocab()
-    longest = whole._tokenizer.decode([vocabulary[max(vocabulary, key=len)]])
+    own = Tokenizer.from_str(TOKENIZER)
+    vocabulary = own.get_vocab(with_added_tokens=False)
+    longest = own.decode([vocabulary[max(vocabulary, key=len)]])
     text = longest * (CONTEXT - 500)
     assert len(longest) > 10
     assert len(text) > 8 * CONTEXT

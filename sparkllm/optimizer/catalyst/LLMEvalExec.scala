@@ -33,6 +33,15 @@ case class LLMEvalExec(
   /** (partition, milliseconds) of each window of its tasks, where the speed of pools matters. */
   @transient private[catalyst] lazy val busy = sparkContext.collectionAccumulator[(Int, Int)]
 
+  @transient private var executed = false
+
+  /** Spark calls it before each action on a plan, but keeps the RDD of the first: a second `df.collect()` is reported,
+    * too. */
+  override def resetMetrics(): Unit = {
+    super.resetMetrics()
+    if (executed) Reports.began(this)
+  }
+
   override protected def doExecute(): RDD[InternalRow] = {
     val input = child.output
     val counted = LLMEvalExec.counters.flatMap { case (key, field, _) =>
@@ -49,6 +58,7 @@ case class LLMEvalExec(
     val (orderAt, orders) = (position("field_order"), fieldOrders)
     val rowsOn = poolNames.map(name => name -> longMetric(LLMEvalExec.rowsOn(name))).toMap
     val (busyAt, tasksBusy) = (pools.flatMap(_ => position("busy_ms")), busy)
+    executed = true
     Reports.began(this)
     rdd.mapPartitionsWithIndex { (partition, in) =>
       val project = UnsafeProjection.create(columns, input)
