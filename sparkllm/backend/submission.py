@@ -54,7 +54,7 @@ class Submission:
 
         Returns:
             One row per prompt, in the order submitted: text, error, prompt_tokens, cached_tokens, output_tokens,
-            truncated, kept, asked, killed. `text` is null exactly when `error` is not.
+            truncated, kept, asked, killed, over_budget. `text` is null exactly when `error` is not.
 
         Raises:
             EngineDiedError: the engine ended meanwhile, more often than it is started again.
