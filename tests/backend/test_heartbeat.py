@@ -96,3 +96,4 @@ def test_a_folder_that_is_gone_costs_no_error(folder: EngineFolder) -> None:
         path.unlink()
     folder.path.rmdir()
     note(folder, "ended")
+    assert not folder.path.exists()

@@ -100,12 +100,13 @@ def test_a_cancelled_request_gives_its_turn_to_the_next() -> None:
 def test_one_cancelled_at_the_moment_it_is_let_in_leaves_no_gap() -> None:
     async def run() -> None:
         turns, entered = Turns(1), list[str]()
-        first = asyncio.create_task(ask(turns, "a", 1, entered))
-        second = asyncio.create_task(ask(turns, "b", 1, entered))
-        await first  # its end lets the second in, which has not run yet
+        async with turns.turn("a", 1):
+            second = asyncio.create_task(ask(turns, "b", 1, entered))
+            await asyncio.sleep(0)  # it waits now; the end of this block lets it in, and it has not run yet
         second.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await second
         await asyncio.wait_for(ask(turns, "c", 1, entered), 1)
+        assert entered == ["c"]
 
     asyncio.run(run())
