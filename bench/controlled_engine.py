@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from engine_clock import Clock, Took
 
 from sparkllm.backend.cpu_dtype import fastest_dtype
 from sparkllm.backend.engine import EngineSpec
@@ -48,13 +48,15 @@ class Segment:
     """Some steps.
 
     Attributes:
-        seconds: their wall-clock time.
+        seconds: their time, by the engine's clock.
+        wall_seconds: their wall-clock time.
         tokens: that came out.
         expected: tokens to expect of the draft lengths and the acceptance, without luck.
         lengths: how many requests verified 0, 1, .. drafts.
     """
 
     seconds: float
+    wall_seconds: float
     tokens: int
     expected: float
     lengths: Counter[int]
@@ -144,6 +146,7 @@ class ControlledEngine:
         self.most = int(self.scheduler.num_spec_tokens)
         self.sampler.runner = runner = core.model_executor.driver_worker.worker.model_runner
         shape = self._engine.model_config.hf_config
+        self.clock = Clock(str(runner.device))
         self.device, self.shape = str(runner.device), f"hidden {shape.hidden_size}, {shape.num_hidden_layers} layers"
         self._placeholders = bool(self._engine.vllm_config.scheduler_config.async_scheduling)
         self._last = 0
@@ -227,24 +230,25 @@ class ControlledEngine:
     def _steps(self, number: int) -> Segment:
         before, batch = self._emitted(), len(self.scheduler.running)
         self.sampler.expected, self.sampler.lengths = 0.0, Counter()
-        began = time.perf_counter()
-        for _ in range(number):
-            self._engine.step()
-        seconds = time.perf_counter() - began
+        with self.clock.running() as took:
+            for _ in range(number):
+                self._engine.step()
         self._still_chosen()
         lengths = self.sampler.lengths
         lengths[0] += batch * number - lengths.total()
-        return Segment(seconds, self._emitted() - before, batch * number + self.sampler.expected, lengths)
+        return Segment(
+            took.seconds, took.wall_seconds, self._emitted() - before, batch * number + self.sampler.expected, lengths
+        )
 
-    def drain(self) -> tuple[float, list[int]]:
-        """Step until all requests have ended; the seconds, and the batch of each step."""
-        began, batches = time.perf_counter(), []
-        while self._engine.has_unfinished_requests():
-            self._engine.step()
-            batches.append(len(self.scheduler.running))
-        seconds = time.perf_counter() - began
+    def drain(self) -> tuple[Took, list[int]]:
+        """Step until all requests have ended; the time it took, and the batch of each step."""
+        batches = []
+        with self.clock.running() as took:
+            while self._engine.has_unfinished_requests():
+                self._engine.step()
+                batches.append(len(self.scheduler.running))
         self._still_chosen()
-        return seconds, batches
+        return took, batches
 
     def _emitted(self) -> int:
         return sum(r.num_output_tokens for r in self.scheduler.requests.values())

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pyspark
 from engine_lives import EngineLives
 from machine import machine
 from pyspark.sql import SparkSession
 from show_faults import table
+from spark_home import own_spark_home
 from watch import of_application, role
 
 import sparkllm
@@ -91,16 +91,6 @@ def command(args: argparse.Namespace) -> str:
         if asked != list(known)
     )
     return f"python bench/faults.py --rows {args.rows}{some}"
-
-
-def own_spark_home(folder: Path) -> None:
-    """Spark's workers write into SPARK_HOME/work: in a wheel, that is where packages are installed."""
-    folder.mkdir()
-    installed = Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent)
-    for file in installed.iterdir():
-        if file.name != "work":
-            (folder / file.name).symlink_to(file)
-    os.environ["SPARK_HOME"] = str(folder)
 
 
 def session(engines: Path) -> SparkSession:

@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["FIXED", "best_fixed", "ratios", "show"]
+__all__ = ["FIXED", "best_fixed", "ratios", "show", "speed"]
 
 _NAMES = ("batch", "acceptance", "before", "after")
 FIXED = (0, 1, 2, 3, 4, 6, 8)
@@ -34,7 +34,7 @@ def show(record: dict[str, Any]) -> None:
     """Print one result."""
     console = Console(width=190)
     where = f"{record['cores']} cores, {record['device']}, {record['target']}, load {record['load'][0]:.1f}"
-    title = f"tokens a second; {where}"
+    title = f"tokens a second by {record.get('clock', 'wall')}; {where}"
     for part, what in (("grid", "steady"), ("jumps", "after a jump of acceptance"), ("drains", "a job that drains")):
         if record.get(part):
             console.print(table(record[part], f"{what}; {title}"))
@@ -74,8 +74,8 @@ def best_fixed(turns: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def ratios(turns: dict[str, list[dict[str, Any]]], name: str, other: str) -> list[float]:
-    """Turn by turn."""
-    pairs = zip(turns[name], turns[other], strict=True)
+    """Turn by turn, as many as both have."""
+    pairs = zip(turns[name], turns[other], strict=False)
     return [a["tokens_per_second"] / b["tokens_per_second"] for a, b in pairs]
 
 

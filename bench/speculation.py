@@ -10,7 +10,9 @@ grid     for each acceptance and batch: expected tokens a second of every fixed 
 jumps    the acceptance of a running batch changes: goodput from 150 steps after it on, by the best fixed length there
 drains   256 requests of very different lengths: the batch falls from 64 to 1; seconds of each choice
 
-The choices take short turns, in a new order each time, so that what else the machine does meets all of them.
+The choices take short turns, in a new order each time, so that what else the machine does meets all of them; with
+`--more` those close to the best take further ones. On one core (`taskset -c 1`) of a CPU, time is the process's CPU
+time (engine_clock.py); the wall's is kept beside it.
 Every ratio is one of the same turn; medians with quartiles. It ends with an error where the policy was given up, and
 with 1 where the grid's lengths do not vary. It needs no Spark. `show_speculation.py` prints a result again.
 """
@@ -32,12 +34,13 @@ from typing import Any
 import numpy as np
 from controlled_engine import ControlledEngine
 from machine import machine
-from show_speculation import FIXED, line, show
+from show_speculation import FIXED, best_fixed, line, show, speed
 
 ACCEPTANCES = (0.3, 0.6, 0.8, 0.9)
 BATCHES = (1, 4, 16, 64)
 TABLE_ACCEPTANCE = 0.7
 SETTLE = BACK = 200  # steps until a policy is settled; after a jump, until it must be so again
+CLOSE = 0.85  # of the best: what may be the best itself
 FEWEST, MOST = 8, 50  # steps of a turn
 JUMPS = ((0.9, 0.3), (0.3, 0.9))
 REQUESTS, MOST_AT_A_TIME = 256, 64
@@ -50,7 +53,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         engine = ControlledEngine(args.model, args.draft, MOST_AT_A_TIME, Path(folder), args.engine_options, args.seed)
         record: dict[str, Any] = {"command": command(args), **machine(), "load": os.getloadavg(), "seed": args.seed}
-        record |= {"device": engine.device, "target": engine.shape, "table_acceptance": TABLE_ACCEPTANCE}
+        record |= {
+            "device": engine.device,
+            "clock": engine.clock.name,
+            "target": engine.shape,
+            "table_acceptance": TABLE_ACCEPTANCE,
+        }
         record["profile"] = {"target": engine.profile.target, "draft": engine.profile.draft}
         parts = {"grid": grid, "jumps": jumps, "drains": drains}
         for part in args.parts:
@@ -71,6 +79,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--draft", type=Path, required=True, help="folder of the draft model")
     parser.add_argument("--parts", nargs="+", default=["grid", "jumps", "drains"], choices=["grid", "jumps", "drains"])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--more", type=int, default=0, help="further turns of what is close to the best of the grid")
     parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--acceptances", type=float, nargs="+", default=list(ACCEPTANCES))
     parser.add_argument("--seconds", type=float, default=1.0, help="of a turn without drafts")
@@ -88,6 +97,7 @@ def command(args: argparse.Namespace) -> str:
         *cells,
         f"--parts {' '.join(args.parts)}",
         f"--repeats {args.repeats}",
+        *([f"--more {args.more}"] if args.more else []),
         f"--seconds {args.seconds:g}",
     ]
     options = f" --engine-options {shlex.quote(args.engine_options)}" if args.engine_options != "{}" else ""
@@ -130,7 +140,19 @@ def grid(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[st
             found: dict[str, list[dict[str, Any]]] = {name: [] for name in offered}
             for name in turns(engine, list(offered), args.repeats, args.seed):
                 found[name].append(steady(engine, offered[name], batch, steps))
+            for name in turns(engine, contenders(found), args.more, args.seed + args.repeats):
+                found[name].append(steady(engine, offered[name], batch, steps))
             yield {"batch": batch, "acceptance": acceptance, "steps": steps, "turns": found}
+
+
+def contenders(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """What more turns may tell more of: the policy, no drafts, and every choice that may be the best one."""
+    best = speed(found[best_fixed(found)])
+    return [
+        "goodput",
+        "k = 0",
+        *(n for n in found if n.startswith("k = ") and n != "k = 0" and speed(found[n]) > CLOSE * best),
+    ]
 
 
 def steps_of(engine: ControlledEngine, plain: Choice, batch: int, seconds: float) -> int:
@@ -142,10 +164,12 @@ def steps_of(engine: ControlledEngine, plain: Choice, batch: int, seconds: float
 def steady(engine: ControlledEngine, choice: Choice, batch: int, steps: int) -> dict[str, Any]:
     """So many steps of one choice, all requests decoding."""
     parts = [engine.turn(choice, batch, min(MOST, steps - done)) for done in range(0, steps, MOST)]
-    seconds, expected = sum(p.seconds for p in parts), sum(p.expected for p in parts)
+    seconds, wall = sum(p.seconds for p in parts), sum(p.wall_seconds for p in parts)
+    expected = sum(p.expected for p in parts)
     lengths: Counter[int] = sum((p.lengths for p in parts), Counter())
     mean = sum(k * n for k, n in lengths.items()) / max(1, lengths.total())
-    return {"seconds": seconds, "tokens_per_second": expected / seconds, "mean_length": mean}
+    speed = expected / seconds
+    return {"seconds": seconds, "wall_seconds": wall, "tokens_per_second": speed, "mean_length": mean}
 
 
 def jumps(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -181,10 +205,9 @@ def drains(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[
         for name in turns(engine, list(goodput), args.repeats, args.seed):
             goodput[name]()
             engine.start(lengths.tolist())
-            seconds, batches = engine.drain()
-            found[name].append(
-                {"seconds": seconds, "tokens_per_second": int(lengths.sum()) / seconds, "steps": len(batches)}
-            )
+            took, batches = engine.drain()
+            speed = int(lengths.sum()) / took.seconds
+            found[name].append(vars(took) | {"tokens_per_second": speed, "steps": len(batches)})
         yield {"acceptance": acceptance, "requests": REQUESTS, "tokens": int(lengths.sum()), "turns": found}
 
 

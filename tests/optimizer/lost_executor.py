@@ -19,10 +19,10 @@ from typing import Any
 
 import psutil
 import pyarrow as pa
-import pyspark
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StringType, StructField, StructType
 
+from bench.spark_home import own_spark_home
 from sparkllm.spark_session import register, session
 from sparkllm.udf.iterator_udf import iterator_udf
 
@@ -155,16 +155,6 @@ def run(spark: SparkSession, folder: Path, product: str, when: int | None) -> di
         "jobs": len(spark.sparkContext.statusTracker().getJobIdsForGroup(folder.name)),
         "seconds": round(time.monotonic() - start, 1),
     }
-
-
-def own_spark_home(folder: Path) -> None:
-    """Spark's workers write into SPARK_HOME/work: in a wheel, that is where packages are installed."""
-    folder.mkdir()
-    installed = Path(os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent)
-    for file in installed.iterdir():
-        if file.name != "work":
-            (folder / file.name).symlink_to(file)
-    os.environ["SPARK_HOME"] = str(folder)
 
 
 def main(folder: Path) -> None:
