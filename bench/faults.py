@@ -4,8 +4,9 @@
 
 Spark is a local cluster of two executors; the engine is vLLM with the demo model; each cell has a ledger of its own.
 Rows are compared with those of an undisturbed run. Paid twice: requests that all lives of the engine have begun, less
-the distinct prompts. Seconds lost: those of the query above the undisturbed one; of a killed driver: those until none
-of its processes is left, and those of the second run, which finds in the ledger what the first has paid for.
+the distinct prompts; those whose answer the ledger had when the process was killed are counted on their own. Seconds
+lost: those of the query above the undisturbed one; of a killed driver: those until none of its processes is left, and
+those of the second run, which finds in the ledger what the first has paid for.
 `python bench/show_faults.py FILE` prints the table.
 """
 
@@ -16,11 +17,13 @@ import json
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,7 @@ from watch import of_application, role
 
 import sparkllm
 from sparkllm.backend.client import stop
+from sparkllm.backend.ledger.store import path_in
 
 COMPONENTS = ("Python worker", "executor JVM", "server", "EngineCore", "driver")
 MOMENTS = {"start": 0.02, "middle": 0.5, "end": 0.9}  # share of the answers that were given
@@ -116,23 +120,40 @@ def kill(
 ) -> dict[str, Any]:
     """Kill one process of this application while it asks."""
     at: list[int] = []
+    kept: dict[bytes, int] = {}
+    ledger = folder / f"{component}-{moment}".replace(" ", "-")
 
     def strike(lives: EngineLives) -> None:
         lives.reach(int(rows * MOMENTS[moment]), PATIENCE)
         at.append(lives.total("finished"))
         os.kill(victim(component, folder / "engines"), signal.SIGKILL)
+        kept.update(acknowledged(ledger))
 
     began = time.perf_counter()
     with EngineLives(folder / "engines") as lives:
         thread = threading.Thread(target=strike, args=(lives,))
         thread.start()
-        found = ask(spark, folder / f"{component}-{moment}".replace(" ", "-"), rows)
+        found = ask(spark, ledger, rows)
         thread.join()
         seconds = time.perf_counter() - began
     wrong = sum(found[row] != answer for row, answer in expected.items())
     twice = lives.total("requests") - rows
-    return {"killed_after_answers": at[0], "wrong_rows": wrong, "paid_twice": twice, "seconds": seconds,
-            "engine": lives.record()}  # fmt: skip
+    return {"killed_after_answers": at[0], "wrong_rows": wrong, "paid_twice": twice, **again(kept, ledger),
+            "seconds": seconds, "engine": lives.record()}  # fmt: skip
+
+
+def acknowledged(ledger: Path) -> dict[bytes, int]:
+    """What the ledger has: the row of each key, which is another one where an answer is written again."""
+    if not (path := path_in(ledger)).exists():
+        return {}
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as database:
+        return dict(database.execute("SELECT key, rowid FROM answers"))
+
+
+def again(kept: dict[bytes, int], ledger: Path) -> dict[str, int]:
+    """Of the answers that the ledger had when the process was killed, those that were paid for once more."""
+    now = acknowledged(ledger)
+    return {"acknowledged": len(kept), "acknowledged_paid_again": sum(now.get(key) != row for key, row in kept.items())}
 
 
 def victim(component: str, engines: Path) -> int:
@@ -147,6 +168,7 @@ def kill_driver(folder: Path, rows: int, share: float, expected: dict[int, str])
     """A driver of its own process: killed with its JVM; a second one goes on where it was."""
     folder.mkdir()
     first, at = run_driver(folder, rows, int(rows * share))
+    kept = acknowledged(folder / "ledger")
     began = time.perf_counter()
     second, _ = run_driver(folder, rows, None)
     answers = {int(row): text for row, text in json.loads((folder / "answers.json").read_text()).items()}
@@ -154,6 +176,7 @@ def kill_driver(folder: Path, rows: int, share: float, expected: dict[int, str])
         "killed_after_answers": at,
         "wrong_rows": sum(answers[row] != answer for row, answer in expected.items()),
         "paid_twice": first["requests"] + second["requests"] - rows,
+        **again(kept, folder / "ledger"),
         "seconds_until_all_gone": first["gone"],
         "orphans": first["orphans"],
         "seconds": time.perf_counter() - began,

@@ -18,7 +18,8 @@ __all__ = ["table"]
 
 _COLUMNS = {
     "component": "killed", "moment": "at the", "killed_after_answers": "after answers", "wrong_rows": "wrong rows",
-    "paid_twice": "paid twice", "seconds": "seconds", "seconds_lost": "lost",
+    "paid_twice": "paid twice", "acknowledged": "in the ledger", "acknowledged_paid_again": "of them paid again",
+    "seconds": "seconds", "seconds_lost": "lost",
     "seconds_until_all_gone": "all gone after", "orphans": "orphans",
 }  # fmt: skip
 
