@@ -100,6 +100,18 @@ def test_rows_that_kill_the_engine_are_found_and_the_rest_goes_on(spark: SparkSe
 
 
 @pytest.mark.long
+def test_an_engine_that_runs_out_of_memory_is_started_again(spark: SparkSession, tmp_path: Path) -> None:
+    expected = answers(spark)
+    starves = engine_options("the number 300 and", tmp_path / "starved")
+    with configured(spark, {"spark.sparkllm.engineOptions": starves}):
+        assert answers(spark) == expected
+        told = events(engine_of(spark))
+    assert (tmp_path / "starved").exists()
+    assert "restart 1 of 3" in told
+    print(told)
+
+
+@pytest.mark.long
 def test_an_engine_that_always_dies_is_one_clear_error(spark: SparkSession) -> None:
     everything = {
         "spark.sparkllm.engineOptions": engine_options("and what comes next"),
