@@ -1,4 +1,6 @@
-"""Two executors on one host that share an engine: prints what second attempts and one budget came to, as JSON.
+"""Two executors that share an engine: prints what second attempts and one budget came to, as JSON.
+
+They are on one machine under two addresses, so two hosts to Spark, which starts no second attempt on the first one's.
 
 A Spark context of its own, so a process of its own: `python -m tests.two_executors FOLDER`.
 """
@@ -16,17 +18,17 @@ from pyspark.sql import SparkSession
 
 import sparkllm
 from bench.engine_lives import EngineLives
-from bench.spark_home import own_spark_home
 from sparkllm.backend.client import stop
+from tests.optimizer.standalone import Cluster
 
-__all__ = ["BUDGET", "LONG", "SHARED", "SHORT", "TASKS"]
+__all__ = ["BUDGET", "LONG", "ROWS", "SHARED", "SHORT", "TASKS"]
 
 LONG, SHORT, TASKS = 900, 4, 6  # rows of the task that Spark takes to be slow, and of each other one
 SHARED = 200  # prompts that two executors ask at the same time
-BUDGET = 150
+ROWS, BUDGET = 150, 225  # both calls of the query ask one of them for each row
 
 
-def session(engines: Path, ledger: Path) -> SparkSession:
+def session(master: str, engines: Path, ledger: Path) -> SparkSession:
     """Tasks stay as they are; Spark starts a second attempt of what takes twice as long as the median."""
     engines.mkdir(mode=0o700)
     conf = {
@@ -34,16 +36,20 @@ def session(engines: Path, ledger: Path) -> SparkSession:
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "OFF",
         "spark.driver.memory": "1g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.executor.cores": "1",
+        "spark.executor.memory": "600m",
         "spark.speculation": "true",
         "spark.speculation.interval": "100ms",
         "spark.speculation.quantile": "0.5",
         "spark.speculation.multiplier": "2",
         "spark.speculation.minTaskRuntime": "500ms",
+        "spark.speculation.efficiency.enabled": "false",
         "spark.sparkllm.optimizer.coLocate": "false",
     }
     return sparkllm.session(
         model="demo",
-        master="local-cluster[2,1,1024]",
+        master=master,
         runtime_dir=str(engines),
         ledger=str(ledger),
         kv_cache_gib=1,
@@ -64,10 +70,8 @@ def attempts(spark: SparkSession, group: str) -> int:
 def second_attempt(spark: SparkSession, lives: EngineLives) -> dict[str, Any]:
     """One task of many rows beside short ones: Spark runs it twice at a time."""
     before = lives.total("requests")
-    short = [spark.range(1000 * i, 1000 * i + SHORT, 1, 1) for i in range(1, TASKS)]
-    rows = spark.range(0, LONG, 1, 1)
-    for one in short:
-        rows = rows.union(one)
+    last = f"1000 * id + IF(id = 0, {LONG}, {SHORT}) - 1"
+    rows = spark.range(0, TASKS, 1, TASKS).selectExpr(f"explode(sequence(1000 * id, {last})) AS id")
     rows.createOrReplaceTempView("rows")
     spark.sparkContext.setJobGroup("second", "second")
     call = "llm('Continue.', concat('number ', id, ' and what comes next'))"
@@ -104,7 +108,7 @@ def two_engines(spark: SparkSession, lives: EngineLives, copy: Path) -> dict[str
     spark.conf.set("spark.sparkllm.maxCalls", str(BUDGET))
     text = "concat('thing ', id, ' is good')"
     first, second = f"llm('classify', {text})", f"llm('classify', {text}, model => '{copy}')"
-    rows = spark.sql(f"SELECT {first} AS a, {second} AS b FROM range(0, {BUDGET}, 1, 2)").collect()
+    rows = spark.sql(f"SELECT {first} AS a, {second} AS b FROM range(0, {ROWS}, 1, 2)").collect()
     spark.conf.unset("spark.sparkllm.maxCalls")
     report = sparkllm.last_report(spark)
     return {
@@ -118,18 +122,20 @@ def two_engines(spark: SparkSession, lives: EngineLives, copy: Path) -> dict[str
 
 def main(folder: Path) -> None:
     """All three, one after the other."""
-    own_spark_home(folder / "spark")
     engines = folder / "engines"
-    spark = session(engines, folder / "ledger")
-    spark.sql("SELECT llm('Say yes.')").collect()  # the engine starts
-    with EngineLives(engines) as lives:
-        found = {
-            "second attempt": second_attempt(spark, lives),
-            "same prompts": same_prompts(spark, lives),
-            "two engines": two_engines(spark, lives, folder / "copy"),
-        }
-    spark.stop()
-    stop(config=sparkllm.LLMConfig(runtime_dir=str(engines)))
+    with Cluster(folder / "cluster") as cluster:
+        for i in (1, 2):
+            cluster.add(f"worker-{i}", f"127.0.0.{i}", cores=1)
+        spark = session(cluster.master, engines, folder / "ledger")
+        spark.sql("SELECT llm('Say yes.')").collect()  # the engine starts
+        with EngineLives(engines) as lives:
+            found = {
+                "second attempt": second_attempt(spark, lives),
+                "same prompts": same_prompts(spark, lives),
+                "two engines": two_engines(spark, lives, folder / "copy"),
+            }
+        spark.stop()
+        stop(config=sparkllm.LLMConfig(runtime_dir=str(engines)))
     print(json.dumps(found))
 
 

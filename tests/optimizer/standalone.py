@@ -51,6 +51,11 @@ class Cluster:
         self._master.kill()
         self._master.wait()
 
+    def add(self, name: str, host: str, cores: int) -> None:
+        """Start a worker that goes by another address of this machine: to Spark, another host."""
+        arguments = ["--host", host, "--webui-port", "0", "-c", str(cores), "-m", "4g", "-d", str(self._folder / name)]
+        self.workers[name] = self._start(name, "org.apache.spark.deploy.worker.Worker", [*arguments, self.master])
+
     def offer(self, name: str, resource: str, cores: int = 8) -> None:
         """Start a worker with one device of this resource."""
         script = self._folder / f"{name}.sh"
