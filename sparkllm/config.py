@@ -43,7 +43,18 @@ class LLMConfig:
     """Every setting of sparkllm. Field `max_model_len` is the Spark key `spark.sparkllm.maxModelLen`."""
 
     model: str = _setting("demo", "Path or Hugging Face id of the model; `demo` is the small one that is shipped.")
-    chat_template: str = _setting("", "Chat template (path or Jinja text) for a model whose tokenizer has none.")
+    chat_template: str = _setting(
+        "",
+        "Chat template (path or Jinja text) in place of the model's own; `none`: plain text, for a base model.",
+    )
+    system_prompt: str = _setting("", "System prompt of every call; where a model takes none, the user's first words.")
+    thinking: str = _setting(
+        "auto",
+        "Of a reasoning model: `off`, it answers at once; `on`, it thinks first, and `maxTokens` bounds thought and "
+        "answer; `auto`: off where the answer is held to labels or a type or where the model's template has a switch. "
+        "Thoughts are cut from the value.",
+        choices=("auto", "off", "on"),
+    )
     trust_remote_code: bool = _setting(
         False, "Run the Python code that comes with a model's files, as the user of the executors; read it first."
     )

@@ -13,12 +13,14 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import flight
 
+from sparkllm.backend.chat import Chat, Frame
 from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.engine import EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.events import note
@@ -31,7 +33,7 @@ from sparkllm.backend.submission import Submission
 from sparkllm.backend.sweep import engines
 from sparkllm.backend.wire import AUTHORIZATION, ENGINE_DIED, PROMPTS, location
 from sparkllm.config import LLMConfig
-from sparkllm.errors import EngineDiedError, EngineError, EngineStartError
+from sparkllm.errors import ConfigError, EngineDiedError, EngineError, EngineStartError
 
 __all__ = ["EngineClient", "Submission", "connect", "paid", "stop"]
 
@@ -216,6 +218,17 @@ class EngineClient:
         command |= {"terms": terms.to_json()} if terms is not None else {}
         descriptor = flight.FlightDescriptor.for_command(json.dumps(command).encode())
         return self._client.do_exchange(descriptor, flight.FlightCallOptions(headers=self._headers))
+
+    def frame(self, chat: Chat) -> Frame:
+        """What stands around the messages of calls such as `chat`.
+
+        Raises:
+            ConfigError: this model cannot be asked so.
+        """
+        found = self._ask("frame", asdict(chat))
+        if "error" in found:
+            raise ConfigError(found["error"])
+        return Frame(**found)
 
     def agree(self, key: str, proposal: str) -> str:
         """The first proposal any client of this engine made for `key`."""
