@@ -92,6 +92,9 @@ class LLMConfig:
     engine_options: str = _setting("{}", "More vLLM engine arguments, as a JSON object.")
     max_in_flight: int = _setting(1024, "Most requests of one stream inside the engine at a time.", least=1)
     start_timeout_seconds: float = _setting(900.0, "Longest start of an engine before it counts as failed.", least=0)
+    start_notice_seconds: float = _setting(
+        5.0, "An engine that takes longer to start is announced where the driver runs, now and then; 0: never.", least=0
+    )
     idle_seconds: float = _setting(
         600.0, "An engine without requests for this long ends; the next query restarts it.", least=0
     )

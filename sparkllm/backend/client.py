@@ -21,7 +21,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from sparkllm.backend.chat import Chat, Frame
-from sparkllm.backend.control.budget import Terms
+from sparkllm.backend.control.budget import ControlAddress, Terms
 from sparkllm.backend.engine import EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.events import note
 from sparkllm.backend.folder import EngineFolder, root_for
@@ -47,7 +47,12 @@ _locks: defaultdict[tuple[int, EngineSpec, int], threading.Lock] = defaultdict(t
 
 
 def connect(
-    config: LLMConfig, model: str | None, application: str, gpus: tuple[str, ...] = (), query: str = ""
+    config: LLMConfig,
+    model: str | None,
+    application: str,
+    gpus: tuple[str, ...] = (),
+    query: str = "",
+    driver: ControlAddress | None = None,
 ) -> EngineClient:
     """The engine for `model` (None: the config's), started if no process of `application` on this host has done so.
 
@@ -56,6 +61,7 @@ def connect(
     Args:
         gpus: addresses of the GPUs it is to run on; all that are visible when left out.
         query: on whose behalf; for the log.
+        driver: whom to tell of a start that takes long.
 
     Raises:
         EngineStartError: the engine cannot start; the message says what to do.
@@ -66,7 +72,7 @@ def connect(
     with _locks[key]:
         known = _clients.get(key)
         if known is None or not known.answers():
-            _clients[key] = known = _connect(spec, config, query)
+            _clients[key] = known = _connect(spec, config, query, driver)
         return known
 
 
@@ -94,11 +100,11 @@ def paid(application: str, query: str, config: LLMConfig) -> dict[str, int] | No
     return dict(totals) or None
 
 
-def _connect(spec: EngineSpec, config: LLMConfig, query: str) -> EngineClient:
+def _connect(spec: EngineSpec, config: LLMConfig, query: str, driver: ControlAddress | None) -> EngineClient:
     started = 0.0
     end_earlier_applications(root_for(config.runtime_dir), spec.application)
     for _ in range(_CONNECT_TRIES):
-        folder, state, seconds = await_ready(spec, config, query)
+        folder, state, seconds = await_ready(spec, config, query, driver)
         started += seconds
         client = EngineClient(folder, state, config.max_in_flight, started)
         # It may have decided to end (idle) between being found and being asked: then a fresh one is started.

@@ -2,7 +2,7 @@
 
 <runtime_dir>/<key>/   spec.json  state.json  token  leases/  events.log  server-<launch>.log  s-<launch>   (the socket)
                        heartbeat  in_flight  deaths.json   (see heartbeat.py, quarantine.py)
-                       ipc/  (vLLM's own sockets)
+                       ipc/  (vLLM's own sockets)   loading   (what a start is at, in words)
 <runtime_dir>/<key>.lock
 """
 
@@ -36,6 +36,7 @@ class EngineFolder:
         self.token = path / "token"
         self.events = path / "events.log"
         self.heartbeat = path / "heartbeat"
+        self.loading = path / "loading"
         self.leases = path / "leases"
         self._spec = path / "spec.json"
         self._state = path / "state.json"

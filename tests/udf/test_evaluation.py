@@ -144,7 +144,7 @@ def laid_out(source: Batches, beside: str) -> Batches:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     fake = Engine()
-    monkeypatch.setattr(arrow, "connect", lambda config, model, application, gpus, query: fake)
+    monkeypatch.setattr(arrow, "connect", lambda *_: fake)
     return fake
 
 
