@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -35,7 +35,7 @@ from sparkllm.backend.wire import AUTHORIZATION, ENGINE_DIED, PROMPTS, location
 from sparkllm.config import LLMConfig
 from sparkllm.errors import ConfigError, EngineDiedError, EngineError, EngineStartError
 
-__all__ = ["EngineClient", "Submission", "connect", "paid", "stop"]
+__all__ = ["EngineClient", "Submission", "connect", "stop"]
 
 _ACTION_SECONDS = 90.0  # and as long as it takes to find a hang: what a hanging server does not answer is asked again
 # The watchdog sees, and says why, a moment after the socket broke.
@@ -84,20 +84,6 @@ def stop(application: str | None = None, config: LLMConfig | None = None) -> int
     root = root_for((config or LLMConfig()).runtime_dir)
     wanted = [folder for folder in engines(root) if application is None or folder.spec.application == application]
     return sum(end(folder) for folder in wanted)
-
-
-def paid(application: str, query: str, config: LLMConfig) -> dict[str, int] | None:
-    """What this host's engines of `application` counted for `query`, attempts of failed tasks included.
-
-    None where no such engine runs any more: what it counted went with it.
-    """
-    totals: Counter[str] = Counter()
-    for folder in engines(root_for(config.runtime_dir)):
-        # An engine may end at any moment here; a report must not fail for it.
-        with contextlib.suppress(EngineError, OSError, pa.ArrowException):
-            if folder.spec.application == application and (state := folder.state()).serving:
-                totals.update(EngineClient(folder, state, config.max_in_flight, 0.0).counters(query))
-    return dict(totals) or None
 
 
 def _connect(spec: EngineSpec, config: LLMConfig, query: str, driver: ControlAddress | None) -> EngineClient:

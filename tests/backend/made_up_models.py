@@ -29,7 +29,11 @@ QWEN_3 = CHATML.replace(
 R1 = CHATML.replace("assistant\n{%", "assistant\n<think>\n{%")
 
 _SPECIAL = ("<s>", "<|im_start|>", "<|im_end|>")
-_TEXTS = ["user\nIs it good?\n\nHm. Let me think. yes no\n\nAnswer:\n", "system\nassistant\nmodel\nBe brief."] * 9
+_TEXTS = [
+    "user\nIs it good?\n\nHm. Let me think. yes no\n\nAnswer:\n",
+    "system\nassistant\nmodel\nBe brief.",
+    "yes\n\n",
+] * 9
 
 
 def tokenizer_of(plain: tuple[str, ...] = ("<think>", "</think>"), special: tuple[str, ...] = ()) -> Tokenizer:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,12 @@ def test_the_driver_prints_it_and_is_told_which_host(
     folder: EngineFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(start_notice, "tell_driver", lambda address, text: told.append(text) or len(told) == 1)
+
+    def once(address: ControlAddress, text: str) -> bool:
+        told.append(text)
+        return len(told) == 1
+
+    monkeypatch.setattr(start_notice, "tell_driver", once)
     said = lines(StartNotice(folder, 5.0, "", ELSEWHERE), capsys, 11)
     assert told[0] == f"loading model org/large on {os.uname().nodename}: 5 s so far"
     assert len(said) == 1, "the second time the driver did not answer"
@@ -95,8 +101,12 @@ def test_who_starts_an_engine_announces_it_and_who_waits_does_not(
     tmp_path.chmod(0o700)
     config = LLMConfig(runtime_dir=str(tmp_path), start_notice_seconds=0.2)
     made: list[StartNotice] = []
-    real = launch.StartNotice
-    monkeypatch.setattr(launch, "StartNotice", lambda *args: made.append(real(*args)) or made[-1])
+
+    def make(*args: Any) -> StartNotice:
+        made.append(StartNotice(*args))
+        return made[-1]
+
+    monkeypatch.setattr(launch, "StartNotice", make)
     spec = EngineSpec.of(config, None, "tests-notice")
     try:
         waiting = threading.Thread(target=lambda: launch.await_ready(spec, config))
@@ -139,7 +149,7 @@ def test_nothing_is_asked_of_the_hub_for_a_folder_or_offline(
     model: str, offline: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(download, "weight_files", lambda name: asked.append(name) or {})
+    monkeypatch.setattr(download, "weight_files", asked.append)
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)
     download.follow_download(model, None, lambda text: None)
     time.sleep(0.1)

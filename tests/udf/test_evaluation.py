@@ -366,8 +366,7 @@ def test_a_setting_that_is_misspelt_fails_the_query(engine: Engine) -> None:
 
 
 def test_calls_say_how_they_are_framed(engine: Engine) -> None:
-    settings = {"systemPrompt": " Be brief. ", "thinking": "on", "maxTokens": 40}
-    run(batches(FREE, ["a"], ["b"], **settings))
+    run(batches(FREE, ["a"], ["b"], systemPrompt=" Be brief. ", thinking="on", maxTokens=40))
     assert (engine.chat, engine.sampling) == (Chat("be brief.", "on", held=False), Sampling(40))
 
 
