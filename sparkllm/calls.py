@@ -99,6 +99,11 @@ class LLMCall:
         return f"\n\nAnswer with one JSON object: {words(self.schema)}" if self.schema else ""
 
     @property
+    def held(self) -> bool:
+        """Whether the answer is held to a form from its first token on: one of some choices, or typed."""
+        return bool(self.choices or self.schema)
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """The only answers allowed: the call's labels, else the task's; empty for free text."""
         if self.labels or self.task is None:

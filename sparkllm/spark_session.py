@@ -13,8 +13,8 @@ from typing import Any
 from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkllm.backend.client import paid as paid_on_this_host
 from sparkllm.backend.client import stop as stop_engines
+from sparkllm.backend.paid import paid as paid_on_this_host
 from sparkllm.config import PREFIX, LLMConfig
 from sparkllm.control_channel import open_channel
 from sparkllm.errors import ConfigError, JavaError, SparkLLMError

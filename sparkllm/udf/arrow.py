@@ -60,8 +60,9 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
     task = Task.from_request(first[0][0].as_py(), first[2][0].as_py() if len(first) > 2 else "")
     rows = (batch[1] for batch in chain([first], filled))
     prepare(task)
+    driver = task.terms.address if task.terms is not None else None
     engine = TaskEngine(
-        lambda: connect(task.config, task.call.model, task.application, task.gpus, task.query),
+        lambda: connect(task.config, task.call.model, task.application, task.gpus, task.query, driver),
         task.config.engine_restarts,
         task.query,
     )

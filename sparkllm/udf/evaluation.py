@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparkllm.answer_schema import json_schema
+from sparkllm.backend.chat import Chat
 from sparkllm.backend.engine import Sampling
 from sparkllm.backend.ledger.exchange import Beside
 from sparkllm.backend.task_engine import TaskEngine
@@ -55,14 +56,16 @@ class Evaluation:
         self.call = self.task.call
         info = self.engine.info
         config = self.task.config
-        frame = info.chat_prefix, info.chat_suffix
-        self._tokenizer = ChatTokenizer.shared(info.tokenizer_json, *frame, info.max_model_len)
+        chat = Chat.of(config, self.call.held)
+        frame = self.engine.frame(chat)
+        self._tokenizer = ChatTokenizer.shared(info.tokenizer_json, frame.prefix, frame.suffix, info.max_model_len)
         choices = self.call.choices
         # A label may come in any pieces the tokenizer knows, down to single bytes; the end takes one more token.
         room = max(len(choice.encode()) for choice in choices) + 1 if choices else config.max_tokens
         schema = json_schema(self.call.schema, room) if self.call.schema else ""
+        room += config.max_tokens if chat.thinks and chat.held else 0  # for a thought before it
         self._sampling = Sampling(room, config.temperature, choices=choices, json_schema=schema)
-        self._kept = KeptAnswers(self.task, self.engine, self._sampling)
+        self._kept = KeptAnswers(self.task, self.engine, self._sampling, frame)
         self._most_prompt_tokens = info.max_model_len - (room if choices else 1)
         # A sampled answer is one of many: two rows with the same prompt get one each.
         self._dedup = config.optimizer_dedup and config.temperature == 0
