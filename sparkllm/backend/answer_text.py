@@ -61,15 +61,16 @@ class AnswerReader:
     @staticmethod
     def _wrong(answer: Cut, cut: bool, tokens: int, sampling: Sampling) -> tuple[str, bool] | None:
         """Why there is no value, and whether it is that it was cut. Errors reach logs: no text that may hold data."""
-        raise_it = "raise spark.sparkllm.maxTokens"
+        raise_it = "raise spark.sparkllm.maxTokens or max_tokens"
         if answer.thought and not answer.text.strip() and (cut or answer.open):
             if not cut:
                 return "the model ended its answer inside a thought", False
             why = f"all {tokens} tokens went into the model's thought, before it answered"
             return f"{why}; {raise_it}, or set spark.sparkllm.thinking=off", True
-        if sampling.json_schema and cut:
-            return f"the answer was cut after {tokens} tokens, before its JSON had ended; {raise_it}", True
+        if cut and (sampling.json_schema or sampling.whole):
+            what = "JSON" if sampling.json_schema else "text"
+            return f"the answer was cut after {tokens} tokens, before its {what} had ended; {raise_it}", True
         if sampling.choices and answer.text not in sampling.choices:
             why = f"max_tokens={sampling.max_tokens} cut it" if cut else "stop"
-            return f"the answer is not one of the labels ({why})", False
+            return f"the answer is not one of the labels ({why})", cut
         return None
