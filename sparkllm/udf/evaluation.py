@@ -56,10 +56,15 @@ class Evaluation:
         info = self.engine.info
         config = self.task.config
         frame = info.chat_prefix, info.chat_suffix
-        self._tokenizer = ChatTokenizer.shared(info.tokenizer_json, *frame, info.max_model_len)
+        self.tokenizer = ChatTokenizer.shared(info.tokenizer_json, *frame, info.max_model_len)
         choices = self.call.choices
         # A label may come in any pieces the tokenizer knows, down to single bytes; the end takes one more token.
-        room = max(len(choice.encode()) for choice in choices) + 1 if choices else config.max_tokens
+        room = (
+            max(len(choice.encode()) for choice in choices) + 1
+            if choices
+            else (self.call.max_tokens or config.max_tokens)
+        )
+        self.answer_tokens = room
         schema = json_schema(self.call.schema, room) if self.call.schema else ""
         self._sampling = Sampling(room, config.temperature, choices=choices, json_schema=schema)
         self._kept = KeptAnswers(self.task, self.engine, self._sampling)
@@ -70,8 +75,8 @@ class Evaluation:
         self._said: set[str] = set()
         self._over_budget = ""
         self._restored = time.monotonic()  # the last window, or the engine has just been found
-        static, closing = self._tokenizer.opening(static_text(self.call)), closing_text(self.call)
-        ends = len(self._tokenizer.closing(closing)) if closing else 0
+        static, closing = self.tokenizer.opening(static_text(self.call)), closing_text(self.call)
+        ends = len(self.tokenizer.closing(closing)) if closing else 0
         self._prefix_counter = PrefixCounter(static, info.block_size, ends)
 
     def submit(self, fields: pa.StructArray) -> Window:
@@ -89,12 +94,16 @@ class Evaluation:
         self._send(window, fresh[rows], pieces.prompts(rows, orders), beside)
         return window
 
+    def token_counts(self, texts: list[str]) -> list[int]:
+        """Tokens of each text by itself."""
+        return [len(ids) for ids in self.tokenizer.pieces([f" {text}" for text in texts])]
+
     def _distinct_sample(self) -> Encoded:
         sample = _encode(self.sample.slice(0, _SAMPLE_ROWS), self.call)
         return sample.take(dedup(sample.codes)[0])
 
     def _pieces(self, table: Encoded) -> TokenPieces:
-        return TokenPieces(self._tokenizer, self.call, table)
+        return TokenPieces(self.tokenizer, self.call, table)
 
     def _open(self, rows: int, asked: np.ndarray, first: np.ndarray, inverse: np.ndarray) -> Window:
         owner = np.full(rows, -1, dtype=np.int64)
@@ -205,7 +214,7 @@ class Evaluation:
         answers = [*window.answers, Answer(error="null_fields")]  # owner -1 is the last one
         for answer in window.answers:
             if answer.error is not None:
-                self._report(answer)
+                self.report(answer)
         kept = np.array([a.kept for a in answers], dtype=np.int32)
         counts["ledger_rows"] = kept[window.owner]
         asked = np.concatenate([window.kept, window.sent])  # here, and not in an earlier window
@@ -217,7 +226,7 @@ class Evaluation:
         columns = [values, errors, orders, *(pa.array(counts[n]) for n in COUNTS)]
         return pa.StructArray.from_arrays(columns, names=RESULT.names)
 
-    def _report(self, answer: Answer) -> None:
+    def report(self, answer: Answer) -> None:
         """A row without an answer is NULL; say why, once for each reason and task."""
         if answer.error == "budget" and self.task.config.on_budget == "fail":
             raise BudgetError(f"{answer.detail}; spark.sparkllm.onBudget=null gives NULL for the rest instead")
