@@ -11,7 +11,7 @@ from typing import Any
 
 from sparkllm.udf.prompt import key_text, value_text
 
-__all__ = ["item_texts", "parts", "pieces"]
+__all__ = ["item_texts", "parts", "pieces", "shortened"]
 
 Count = Callable[[list[str]], list[int]]
 
@@ -59,6 +59,15 @@ def pieces(items: Sequence[str], room: int, count: Count) -> tuple[list[str], li
             found += more
             sizes += their_sizes
     return found, sizes
+
+
+def shortened(items: Sequence[str], room: int, count: Count) -> list[str]:
+    """The items, of longer ones their beginnings, so that two of them fit into `room` tokens together."""
+    each = room // 2 - _SEPARATOR
+    return [
+        item if size <= each else pieces([item], each, count)[0][0]
+        for item, size in zip(items, count(list(items)), strict=True)
+    ]
 
 
 def _halves(item: str) -> list[str]:

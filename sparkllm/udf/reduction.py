@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from sparkllm.backend.task_engine import TaskEngine
 from sparkllm.udf.evaluation import COUNTS, RESULT, TEXTS, Evaluation
-from sparkllm.udf.group_items import item_texts, parts, pieces
+from sparkllm.udf.group_items import item_texts, parts, pieces, shortened
 from sparkllm.udf.prompt import static_text, value_text
 from sparkllm.udf.task import Task
 from sparkllm.udf.window import Answer, Window
@@ -85,8 +85,10 @@ class Reduction:
                     window.under_way.append(self._send(some, combining, last))
 
     def _parts(self, group: _Group) -> list[str]:
-        evaluation, room = self._evaluation(group.combining, last=True), self._room[group.combining]
-        return parts(*pieces(group.items, room, evaluation.token_counts), room)
+        count, room = self._evaluation(group.combining, last=True).token_counts, self._room[group.combining]
+        # Of answers each request takes two or more, so that every round has half as many at most.
+        items = shortened(group.items, room, count) if group.combining else group.items
+        return parts(*pieces(items, room, count), room)
 
     def _fits(self, window: GroupWindow, group: _Group) -> bool:
         """Whether the context has room for values; says what to do where it has not."""
@@ -95,8 +97,8 @@ class Reduction:
             return True
         detail = (
             f"the model takes {self._engine.info.max_model_len:,} tokens, which leaves {max(0, room):,} for the values "
-            f"of a group beside the instruction and an answer of {self._evaluation(False, True).answer_tokens:,}; lower "
-            f"spark.sparkllm.maxTokens, or take a model with a longer context"
+            f"of a group beside the instruction and an answer of {self._evaluation(False, True).answer_tokens:,}; "
+            f"lower spark.sparkllm.maxTokens, or take a model with a longer context"
         )
         window.fail(group.row, "too_long", detail)
         self._evaluation(group.combining, last=True).report(Answer(error="too_long", detail=detail))

@@ -24,7 +24,7 @@ class Reader(Engine):
     def __init__(self, context: int) -> None:
         super().__init__("", context)
         self.shown: list[str] = []
-        self.breaks = ""
+        self.breaks = self.adds = ""
 
     def submit(
         self, ids: pa.ListArray, sampling: Any, query: str, beside: Beside | None, *args: Any
@@ -35,7 +35,9 @@ class Reader(Engine):
         self.shown += texts
         batch = self.answers(len(ids))
         broken = [bool(self.breaks) and self.breaks in text for text in texts]
-        values = pa.array([None if b else f"{len(items(t))} read" for t, b in zip(texts, broken, strict=True)])
+        values = pa.array(
+            [None if b else f"{len(items(t))} read{self.adds}" for t, b in zip(texts, broken, strict=True)]
+        )
         if beside is not None:
             self.ledger |= dict(zip(beside.keys.to_pylist(), values.to_pylist(), strict=True))
         errors = pa.array(["it broke" if b else None for b in broken], pa.string())
@@ -136,3 +138,11 @@ def test_a_context_too_short_to_combine_anything_says_what_to_change(
     [row] = run(groups(["one", "two"]))
     assert (row["value"], row["error"]) == (None, "too_long")
     assert "spark.sparkllm.maxTokens" in capsys.readouterr().err
+
+
+def test_answers_as_long_as_the_context_still_come_to_one(reader: Reader) -> None:
+    reader.adds = ' "and" more' * 40
+    many = [f"text number {i} of the many" for i in range(60)]
+    [row] = run(groups(many))
+    assert row["error"] is None
+    assert row["requests"] < 40
