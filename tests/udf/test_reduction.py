@@ -49,7 +49,7 @@ def items(prompt: str) -> list[Any]:
     return list(json.loads(prompt[prompt.index('{"texts":') :])["texts"])
 
 
-def groups(*values: list[str] | None, **settings: object) -> Batches:
+def groups(*values: list[str] | None, **settings: Any) -> Batches:
     return batches(AGG, [None if v is None else json.dumps(v) for v in values], maxTokens=8, **settings)
 
 
