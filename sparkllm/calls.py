@@ -7,7 +7,7 @@ the table its name and arguments, of a task of the user's own its whole prompt.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sparkllm.answer_schema import ddl, words
@@ -42,6 +42,7 @@ class LLMCall:
         arguments: (name, value) of the constants that were given to the task, as they were given.
         max_tokens: most output tokens of an answer that is no label; None takes the session's.
         on_error: one of `ON_ERROR`; None does as the session's `fail_on_error` says.
+        combining: the data are answers about parts of a group; decided by the worker, not part of the JSON.
         whole: a text that is cut at `max_tokens` is no answer. So for all but a prompt of the user's own.
     """
 
@@ -59,6 +60,7 @@ class LLMCall:
     max_tokens: int | None = None
     on_error: str | None = None
     whole: bool = False
+    combining: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> LLMCall:
@@ -127,13 +129,19 @@ class LLMCall:
         return tasks().get(self.task) if self.task else None
 
     @property
+    def group(self) -> bool:
+        """Whether its one field holds a group's values, as a JSON list (udf/reduction.py)."""
+        return self._task is not None and bool(self._task.combine)
+
+    @property
     def instruction(self) -> str:
         """What the model is to do: the user's prompt, or the task's with its arguments and the data's place."""
         if self._task is None:
             return self.prompt or ""
         values = {"labels": self.labels} if self.labels else {}
         place = "above" if self.data_first else "below"
-        return self._task.instruct(values | dict(self.arguments), place, self.prompt or "")
+        task = replace(self._task, instruction=self._task.combine) if self.combining else self._task
+        return task.instruct(values | dict(self.arguments), place, self.prompt or "")
 
     @property
     def form(self) -> str:

@@ -10,6 +10,7 @@ One entry is one SQL function: `translate` is `llm_translate`, a name that begin
                   SCHEMA (columns as in CREATE TABLE, or an array of names, which are STRINGs then)
     instruction   what the model is told. {place} is "below" or "above", where the data stands; {prompt} the user's
                   prompt, {lang} the argument of that name; lists are written "a, b or c"
+    combine       of an aggregate: what the model is told where the data are answers about parts of a group
     instead       [{"where": {argument: value}, "instruction"}]: the first one that holds is told instead
     template      false: braces in a prompt are plain text. Else {name} stands for that field, as in `llm()`
     output        STRING; BOOLEAN (held by the labels true and false); LABELS or SCHEMA, as the argument of that type
@@ -55,6 +56,7 @@ class Task:
         arguments: the constants behind them.
         instead: (arguments, instruction) pairs that stand in place of `instruction` where they hold.
         template: `{name}` in a prompt stands for that field.
+        combine: of an aggregate, the instruction over answers about parts of a group; else empty.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Task:
     arguments: tuple[Argument, ...] = ()
     instead: tuple[tuple[tuple[tuple[str, Any], ...], str], ...] = ()
     template: bool = True
+    combine: str = ""
 
     @property
     def function(self) -> str:
@@ -132,6 +135,7 @@ def _task(name: str, entry: Mapping[str, Any]) -> Task:
             for one in entry.get("instead", ())
         ),
         template=entry.get("template", True),
+        combine=entry.get("combine", ""),
     )
 
 

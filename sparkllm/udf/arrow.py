@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
@@ -22,8 +23,8 @@ from sparkllm.udf.evaluation import COUNTS, RESULT, TEXTS, Evaluation
 from sparkllm.udf.iterator_udf import iterator_udf
 from sparkllm.udf.prompt_order import prepare
 from sparkllm.udf.reader import Reader, ReaderGone
+from sparkllm.udf.reduction import Reduction
 from sparkllm.udf.task import Task
-from sparkllm.udf.window import Window
 from sparkllm.udf.windows import windows
 
 __all__ = ["RESULT_TYPE", "ask_engine", "evaluate", "llm_eval"]
@@ -84,8 +85,10 @@ def _rows_that_stay(task: Task, engine: TaskEngine, sample: pa.StructArray) -> i
 def _answer(
     planned: Iterator[pa.StructArray], task: Task, engine: TaskEngine, sample: pa.StructArray
 ) -> Iterator[pa.StructArray]:
-    evaluation, reader = Evaluation(task, engine, sample), Reader(task.mark)
-    under_way: deque[Window] = deque()
+    kind = Reduction if task.call.group else Evaluation
+    evaluation: Any = kind(task, engine, sample)
+    reader = Reader(task.mark)
+    under_way: deque[Any] = deque()
     try:
         for window in planned:
             reader.check()

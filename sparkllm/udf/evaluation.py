@@ -58,7 +58,7 @@ class Evaluation:
         config = self.task.config
         chat = Chat.of(config, self.call.held)
         frame = self.engine.frame(chat)
-        self._tokenizer = ChatTokenizer.shared(info.tokenizer_json, frame.prefix, frame.suffix, info.max_model_len)
+        self.tokenizer = ChatTokenizer.shared(info.tokenizer_json, frame.prefix, frame.suffix, info.max_model_len)
         choices = self.call.choices
         # A label may come in any pieces the tokenizer knows, down to single bytes; the end takes one more token.
         most = self.call.max_tokens or config.max_tokens
@@ -67,6 +67,7 @@ class Evaluation:
         room += most if chat.thinks and chat.held else 0  # for a thought before it
         self._sampling = Sampling(room, config.temperature, choices=choices, json_schema=schema, whole=self.call.whole)
         self._kept = KeptAnswers(self.task, self.engine, self._sampling, frame)
+        self.answer_tokens = room
         self._most_prompt_tokens = info.max_model_len - (room if choices else 1)
         # A sampled answer is one of many: two rows with the same prompt get one each.
         self._dedup = config.optimizer_dedup and config.temperature == 0
@@ -75,8 +76,8 @@ class Evaluation:
         self._said: set[str] = set()
         self._over_budget = ""
         self._restored = time.monotonic()  # the last window, or the engine has just been found
-        static, closing = self._tokenizer.opening(static_text(self.call)), closing_text(self.call)
-        ends = len(self._tokenizer.closing(closing)) if closing else 0
+        static, closing = self.tokenizer.opening(static_text(self.call)), closing_text(self.call)
+        ends = len(self.tokenizer.closing(closing)) if closing else 0
         self._prefix_counter = PrefixCounter(static, info.block_size, ends)
 
     def submit(self, fields: pa.StructArray) -> Window:
@@ -94,12 +95,16 @@ class Evaluation:
         self._send(window, fresh[rows], pieces.prompts(rows, orders), beside)
         return window
 
+    def token_counts(self, texts: list[str]) -> list[int]:
+        """Tokens of each text by itself."""
+        return [len(ids) for ids in self.tokenizer.pieces([f" {text}" for text in texts])]
+
     def _distinct_sample(self) -> Encoded:
         sample = _encode(self.sample.slice(0, _SAMPLE_ROWS), self.call)
         return sample.take(dedup(sample.codes)[0])
 
     def _pieces(self, table: Encoded) -> TokenPieces:
-        return TokenPieces(self._tokenizer, self.call, table)
+        return TokenPieces(self.tokenizer, self.call, table)
 
     def _open(self, rows: int, asked: np.ndarray, first: np.ndarray, inverse: np.ndarray) -> Window:
         owner = np.full(rows, -1, dtype=np.int64)
@@ -210,7 +215,7 @@ class Evaluation:
         answers = [*window.answers, Answer(error="null_fields", detail="all fields are NULL")]  # owner -1 is the last
         for answer in window.answers:
             if answer.error is not None:
-                self._report(answer)
+                self.report(answer)
         kept = np.array([a.kept for a in answers], dtype=np.int32)
         counts["ledger_rows"] = kept[window.owner]
         asked = np.concatenate([window.kept, window.sent])  # here, and not in an earlier window
@@ -224,7 +229,7 @@ class Evaluation:
         columns = [values, errors, orders, details, *(pa.array(counts[n]) for n in COUNTS)]
         return pa.StructArray.from_arrays(columns, names=RESULT.names)
 
-    def _report(self, answer: Answer) -> None:
+    def report(self, answer: Answer) -> None:
         """A row without an answer is NULL; say why, once for each reason and task."""
         if answer.error == "budget" and self.task.config.on_budget == "fail":
             raise BudgetError(f"{answer.detail}; spark.sparkllm.onBudget=null gives NULL for the rest instead")
