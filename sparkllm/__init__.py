@@ -25,7 +25,19 @@ if TYPE_CHECKING:
     from sparkllm.query_workload import workload
     from sparkllm.report import QueryReport, last_report
     from sparkllm.spark_session import register, session, stop
+    from sparkllm.task_registration import register_task
     from sparkllm.udf.functions import llm
+    from sparkllm.udf.typed_functions import (
+        llm_classify,
+        llm_extract,
+        llm_filter,
+        llm_fix_grammar,
+        llm_gen,
+        llm_mask,
+        llm_score,
+        llm_summarize,
+        llm_translate,
+    )
 
 __all__ = [
     "LLMConfig",
@@ -36,9 +48,19 @@ __all__ = [
     "explain",
     "last_report",
     "llm",
+    "llm_classify",
+    "llm_extract",
+    "llm_filter",
+    "llm_fix_grammar",
+    "llm_gen",
+    "llm_mask",
+    "llm_score",
+    "llm_summarize",
+    "llm_translate",
     "place",
     "progress",
     "register",
+    "register_task",
     "session",
     "stop",
     "workload",
@@ -54,9 +76,19 @@ _HOME = {
     "explain": "sparkllm.estimate",
     "last_report": "sparkllm.report",
     "llm": "sparkllm.udf.functions",
+    "llm_classify": "sparkllm.udf.typed_functions",
+    "llm_extract": "sparkllm.udf.typed_functions",
+    "llm_filter": "sparkllm.udf.typed_functions",
+    "llm_fix_grammar": "sparkllm.udf.typed_functions",
+    "llm_gen": "sparkllm.udf.typed_functions",
+    "llm_mask": "sparkllm.udf.typed_functions",
+    "llm_score": "sparkllm.udf.typed_functions",
+    "llm_summarize": "sparkllm.udf.typed_functions",
+    "llm_translate": "sparkllm.udf.typed_functions",
     "place": "sparkllm.placing",
     "progress": "sparkllm.control_channel",
     "register": "sparkllm.spark_session",
+    "register_task": "sparkllm.task_registration",
     "session": "sparkllm.spark_session",
     "stop": "sparkllm.spark_session",
     "workload": "sparkllm.query_workload",
