@@ -85,7 +85,7 @@ class LLMCall:
             on_error=raw.get("on_error"),
             whole=bool(raw.get("whole")),
         )
-        if call.prompt is None and (call._task is None or call._task.first in ("prompt", "endpoint")):
+        if call.prompt is None and (call._task is None or call._task.first in ("prompt", "endpoint", "group")):
             raise CallError(f"a call has a task of the table or a prompt, got {text}")
         return call
 
@@ -107,7 +107,7 @@ class LLMCall:
         first = self._task.first if self._task else "fields"
         if first == "endpoint":
             return [_quote(self.model or "default"), _quote(self.prompt or "")]
-        if first == "prompt":
+        if first in ("prompt", "group"):
             return [_quote(self.prompt or ""), *self.fields]
         data = self.fields if first != "x" or len(self.fields) == 1 else (f"struct({', '.join(self.fields)})",)
         return [*data, *(_constant(value) for _, value in self.arguments)]

@@ -4,7 +4,8 @@ One entry is one SQL function: `translate` is `llm_translate`, a name that begin
 
     as            another entry, whose keys stand where this one has none
     first         what the positional arguments begin with: "x" (the default), one column or `struct(a, b)`; "pair", two
-                  columns; "prompt", the user's prompt and any number of fields; "endpoint", a model's name and a prompt
+                  columns; "prompt", the user's prompt and any number of fields; "endpoint", a model's name and a
+                  prompt; of aggregates "group", the user's prompt and what is collected, or "texts", what is collected
     arguments     what follows, [{"name", "type", "default"}]; one without a default must be given. All are constants:
                   STRING, INT (0 or more), LABELS (two or more different texts), NAMES (one or more different texts),
                   SCHEMA (columns as in CREATE TABLE, or an array of names, which are STRINGs then)
@@ -30,7 +31,7 @@ from typing import Any
 __all__ = ["BOOLEANS", "FIRST", "Argument", "Task", "plain", "tasks"]
 
 BOOLEANS = ("true", "false")
-FIRST = ("x", "pair", "prompt", "endpoint", "fields")
+FIRST = ("x", "pair", "prompt", "endpoint", "fields", "group", "texts")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _FIELD = re.compile(r"\{([^\W\d]\w*(?:\.[^\W\d]\w*)*)\}")
 

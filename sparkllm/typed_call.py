@@ -156,6 +156,15 @@ class _Builder:
                 prompt, made = prompt_of(self._called, arguments.pop(0), self.task.template)
             fields, implied = with_implied(prompt, named_fields([Struct(made), *arguments]))
             return prompt, fields, fields[: len(made)], implied, []
+        if first == "group":
+            if len(arguments) != 2:
+                raise CallError(f"{self._called}() expects a prompt and the values of a group, got {len(arguments)}")
+            prompt, made = prompt_of(self._called, arguments[0], template=False)
+            if made:
+                raise CallError(f"{self._called}() expects its prompt to be a constant text")
+            return prompt, _collected(arguments[1]), (), 0, []
+        if first == "texts" and arguments:
+            return None, _collected(arguments[0]), (), 0, arguments[1:]
         data = 2 if first == "pair" else 1
         if len(arguments) < data:
             raise CallError(f"{self._called}() expects {self._signature()}, got {len(arguments)} arguments")
@@ -200,6 +209,11 @@ class _Builder:
         if output == "BOOLEAN":
             return self.task.labels, None, "boolean"
         return (), answer_schema(output)[0], "answer"
+
+
+def _collected(x: Any) -> tuple[Column, ...]:
+    """What an aggregate reads: the caller makes one JSON list of it, `to_json(sort_array(collect_list(x)))`."""
+    return (Column("texts", x),)
 
 
 def value_type(reading: str, schema: str | None) -> str:

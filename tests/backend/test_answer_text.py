@@ -64,6 +64,16 @@ def test_a_model_without_thoughts_may_write_of_them(demo: AnswerReader) -> None:
     assert read(demo, "a <think>b</think> c").text == "a <think>b</think> c"
 
 
+def test_a_text_that_is_to_be_whole_is_none_where_it_was_cut(demo: AnswerReader) -> None:
+    whole = Sampling(whole=True)
+    cut, ended = (read(demo, "half a sentence", whole, cut=cut) for cut in (True, False))
+    assert (cut.text, cut.truncated) == (None, True)
+    assert "before its text had ended; raise spark.sparkllm.maxTokens or max_tokens" in str(cut.error)
+    assert "sente" not in str(cut.error)
+    assert (ended.text, ended.truncated) == ("half a sentence", False)
+    assert read(demo, "half a sentence", cut=True).text == "half a sentence"
+
+
 def test_an_error_does_not_repeat_the_answer(demo: AnswerReader) -> None:
     answer = read(demo, "CanaryOfTheField", Sampling(choices=("yes", "no"), max_tokens=3), cut=True)
     assert answer.text is None

@@ -40,6 +40,9 @@ case class LLMSpec(
   /** Its answers are STRUCTs of a text and of what was wrong. */
   def tellsErrors: Boolean = onError.contains("struct")
 
+  /** Its one field holds the values of a group. */
+  def grouped: Boolean = task.flatMap(Tasks.find).exists(t => t.first == "group" || t.first == "texts")
+
   def text: String = task.orElse(prompt).get
 
   /** None for a prompt, or a task of the user's own. */

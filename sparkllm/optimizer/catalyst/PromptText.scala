@@ -1,6 +1,7 @@
 package sparkllm.catalyst
 
 import org.apache.spark.sql.catalyst.expressions.{Left => _, Right => _, _}
+import org.apache.spark.sql.catalyst.expressions.aggregate.CollectList
 import org.apache.spark.sql.types.StringType
 
 /** A prompt, and the columns that it is made of, by their names in it. */
@@ -36,6 +37,13 @@ object PromptText {
       }
       PromptText(text.mkString, names)
     }
+
+  /** The fields that the user wrote as such; of an aggregate what it collects. */
+  def written(call: LLMCall): Seq[Expression] = call.fields.drop(call.made).dropRight(call.implied).map {
+    case e if call.spec.grouped => e.collectFirst { case c: CollectList => c.child }.getOrElse(e)
+    case If(_, field, Literal(null, _) | PrettyAttribute("NULL", _)) if call.made > 0 => field // see `fields`
+    case field => field
+  }
 
   private def parts(e: Expression): Seq[Either[String, Expression]] = e match {
     case Literal(value, _: StringType) if value != null => Seq(Left(value.toString))

@@ -1,6 +1,6 @@
 package sparkllm.catalyst
 
-import org.apache.spark.sql.catalyst.analysis.UnresolvedAttribute
+import org.apache.spark.sql.catalyst.analysis.{UnresolvedAttribute, UnresolvedFunction}
 import org.apache.spark.sql.catalyst.expressions._
 
 /** The SQL function of a task, `llm_translate(x, 'French')`: what its entry in tasks.json says, and no code of its own.
@@ -42,6 +42,15 @@ case class TaskFunction(task: Task, function: Option[String]) {
       case "prompt" =>
         if (arguments.isEmpty) throw wrong("a prompt first")
         (Some(PromptText(arguments.head, constants, task.template)), FieldNames(arguments.tail), Nil)
+      case "group" =>
+        if (arguments.size != 2) throw wrong("a prompt and the values of a group")
+        val prompt = PromptText(arguments.head, constants, template = false)
+        if (prompt.made.nonEmpty)
+          throw new CallError(s"$called() expects its prompt to be a constant STRING; ${constants.usage}")
+        (Some(prompt), Seq(TaskFunction.group(arguments(1))), Nil)
+      case "texts" =>
+        if (arguments.isEmpty) throw wrong("the values of a group first")
+        (None, Seq(TaskFunction.group(arguments.head)), arguments.tail)
       case "fields" =>
         if (arguments.isEmpty) throw wrong("at least one field")
         (None, FieldNames(arguments), Nil)
@@ -84,6 +93,13 @@ case class TaskFunction(task: Task, function: Option[String]) {
 }
 
 object TaskFunction {
+  /** The values of a group as one JSON list, which the worker cuts into parts (sparkllm/udf/reduction.py). Sorted, so
+    * that the same group is the same prompt, however its rows came. */
+  private def group(x: Expression): (String, Expression) = {
+    def of(function: String, argument: Expression) = UnresolvedFunction(function, Seq(argument), isDistinct = false)
+    ("texts", of("to_json", of("sort_array", of("collect_list", x))))
+  }
+
   /** The call of a spec that lacks its fields. A placeholder of the prompt that names no field is a column.
     *
     * @param made columns that the prompt is made of */
