@@ -41,7 +41,7 @@ case class LLMSpec(
   def tellsErrors: Boolean = onError.contains("struct")
 
   /** Its one field holds the values of a group. */
-  def grouped: Boolean = task.flatMap(Tasks.find).exists(t => t.first == "group" || t.first == "texts")
+  def grouped: Boolean = Tasks.table.exists(t => task.contains(t.name) && Seq("group", "texts").contains(t.first))
 
   def text: String = task.orElse(prompt).get
 
