@@ -54,21 +54,27 @@ def main() -> None:
     args = arguments()
     result: dict[str, Any] = {"command": f"python bench/soak.py --minutes {args.minutes:g} --seed {args.seed}"}
     result |= machine()
+
+    def write() -> None:
+        if args.json:
+            Path(args.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
     with tempfile.TemporaryDirectory(prefix="soak") as name:
         spark = session(Path(name))
         with Watch(args.every, Path(name)) as watch:
             soak = Soak(spark, args.minutes * 60, args.seed)
             soak.run()
-        family = [p for some in of_application(psutil.Process(), Path(name)).values() for p in some]
-        sparkllm.stop(spark)
-        spark.stop()
         result |= {"minutes": args.minutes, "queries": dict(soak.done), "wrong": soak.wrong, "engines": soak.engines}
         result["growth_mib"] = {who: slope(watch.samples, who, "mib") for who in WATCHED}
         result["growth_files"] = {who: slope(watch.samples, who, "files") for who in WATCHED}
+        result |= {"orphans": ["not looked for yet"], "samples": watch.samples}
+        write()
+        processes = of_application(psutil.Process(), Path(name))
+        family = [p for who, some in processes.items() if who != "driver JVM" for p in some]
+        sparkllm.stop(spark)
+        spark.stop()
         result["orphans"] = orphans(family)
-        result["samples"] = watch.samples
-    if args.json:
-        Path(args.json).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write()
     print(table(result))
 
 
@@ -178,8 +184,8 @@ class Soak:
 
 
 def orphans(family: list[psutil.Process]) -> list[str]:
-    """Processes that outlive the session, but for the JVM, which pyspark keeps until Python ends."""
-    _, alive = psutil.wait_procs([p for p in family if "SparkSubmit" not in " ".join(p.cmdline())], timeout=30)
+    """Processes that outlive the session by half a minute; not the JVM, which pyspark keeps until Python ends."""
+    _, alive = psutil.wait_procs(family, timeout=30)
     return [" ".join(process.cmdline())[:200] for process in alive]
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sparkllm.backend.control.query import QueryProgress
     from sparkllm.config import LLMConfig
     from sparkllm.control_channel import progress
+    from sparkllm.drift import QueryDrift, check_drift
     from sparkllm.errors import SparkLLMError
     from sparkllm.estimate import QueryEstimate, explain
     from sparkllm.placing import place
@@ -43,10 +44,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LLMConfig",
+    "QueryDrift",
     "QueryEstimate",
     "QueryProgress",
     "QueryReport",
     "SparkLLMError",
+    "check_drift",
     "explain",
     "last_report",
     "llm",
@@ -73,10 +76,12 @@ __version__ = "0.1.0"
 
 _HOME = {
     "LLMConfig": "sparkllm.config",
+    "QueryDrift": "sparkllm.drift",
     "QueryEstimate": "sparkllm.estimate",
     "QueryProgress": "sparkllm.backend.control.query",
     "QueryReport": "sparkllm.report",
     "SparkLLMError": "sparkllm.errors",
+    "check_drift": "sparkllm.drift",
     "explain": "sparkllm.estimate",
     "last_report": "sparkllm.report",
     "llm": "sparkllm.udf.functions",

@@ -23,6 +23,7 @@ from sparkllm.optimizer.jar import build_jar, find_java
 from sparkllm.own_tasks import OwnTask, own_tasks
 
 __all__ = [
+    "FUNCTION",
     "add_task",
     "last_reports",
     "paid",
@@ -36,7 +37,7 @@ __all__ = [
 
 _PACKAGE = "sparkllm.catalyst"
 _EXTENSION = f"{_PACKAGE}.SparkLLMExtensions"
-_FUNCTION = "__llm_eval"
+FUNCTION = "__llm_eval"  # the worker's own: (request, struct of fields) -> answer
 _REPORT_WAIT_MS = 10_000
 
 
@@ -95,8 +96,8 @@ def register(spark: SparkSession, model: str | None = None, *, _function: Any = 
         )
     for own in own_tasks().values():
         add_task(spark, own)
-    spark.sql(f"DROP TEMPORARY FUNCTION IF EXISTS {_FUNCTION}")  # Spark would warn of its replacement
-    spark.udf.register(_FUNCTION, _function if _function is not None else _llm_eval())
+    spark.sql(f"DROP TEMPORARY FUNCTION IF EXISTS {FUNCTION}")  # Spark would warn of its replacement
+    spark.udf.register(FUNCTION, _function if _function is not None else _llm_eval())
     channel, port = _load(spark, f"{_PACKAGE}.ControlChannel"), LLMConfig.from_spark(_sparkllm_conf(spark)).control_port
     open_channel(spark.sparkContext, port, channel.open, channel.close)
     return spark
