@@ -19,26 +19,55 @@ if TYPE_CHECKING:
     from sparkllm.backend.control.query import QueryProgress
     from sparkllm.config import LLMConfig
     from sparkllm.control_channel import progress
+    from sparkllm.drift import QueryDrift, check_drift
     from sparkllm.errors import SparkLLMError
     from sparkllm.estimate import QueryEstimate, explain
     from sparkllm.placing import place
     from sparkllm.query_workload import workload
     from sparkllm.report import QueryReport, last_report
     from sparkllm.spark_session import register, session, stop
+    from sparkllm.task_registration import register_task
     from sparkllm.udf.functions import llm
+    from sparkllm.udf.typed_functions import (
+        llm_agg,
+        llm_classify,
+        llm_extract,
+        llm_filter,
+        llm_fix_grammar,
+        llm_gen,
+        llm_mask,
+        llm_score,
+        llm_summarize,
+        llm_summarize_agg,
+        llm_translate,
+    )
 
 __all__ = [
     "LLMConfig",
+    "QueryDrift",
     "QueryEstimate",
     "QueryProgress",
     "QueryReport",
     "SparkLLMError",
+    "check_drift",
     "explain",
     "last_report",
     "llm",
+    "llm_agg",
+    "llm_classify",
+    "llm_extract",
+    "llm_filter",
+    "llm_fix_grammar",
+    "llm_gen",
+    "llm_mask",
+    "llm_score",
+    "llm_summarize",
+    "llm_summarize_agg",
+    "llm_translate",
     "place",
     "progress",
     "register",
+    "register_task",
     "session",
     "stop",
     "workload",
@@ -47,16 +76,30 @@ __version__ = "0.1.0"
 
 _HOME = {
     "LLMConfig": "sparkllm.config",
+    "QueryDrift": "sparkllm.drift",
     "QueryEstimate": "sparkllm.estimate",
     "QueryProgress": "sparkllm.backend.control.query",
     "QueryReport": "sparkllm.report",
     "SparkLLMError": "sparkllm.errors",
+    "check_drift": "sparkllm.drift",
     "explain": "sparkllm.estimate",
     "last_report": "sparkllm.report",
     "llm": "sparkllm.udf.functions",
+    "llm_agg": "sparkllm.udf.typed_functions",
+    "llm_classify": "sparkllm.udf.typed_functions",
+    "llm_extract": "sparkllm.udf.typed_functions",
+    "llm_filter": "sparkllm.udf.typed_functions",
+    "llm_fix_grammar": "sparkllm.udf.typed_functions",
+    "llm_gen": "sparkllm.udf.typed_functions",
+    "llm_mask": "sparkllm.udf.typed_functions",
+    "llm_score": "sparkllm.udf.typed_functions",
+    "llm_summarize": "sparkllm.udf.typed_functions",
+    "llm_summarize_agg": "sparkllm.udf.typed_functions",
+    "llm_translate": "sparkllm.udf.typed_functions",
     "place": "sparkllm.placing",
     "progress": "sparkllm.control_channel",
     "register": "sparkllm.spark_session",
+    "register_task": "sparkllm.task_registration",
     "session": "sparkllm.spark_session",
     "stop": "sparkllm.spark_session",
     "workload": "sparkllm.query_workload",

@@ -43,7 +43,18 @@ class LLMConfig:
     """Every setting of sparkllm. Field `max_model_len` is the Spark key `spark.sparkllm.maxModelLen`."""
 
     model: str = _setting("demo", "Path or Hugging Face id of the model; `demo` is the small one that is shipped.")
-    chat_template: str = _setting("", "Chat template (path or Jinja text) for a model whose tokenizer has none.")
+    chat_template: str = _setting(
+        "",
+        "Chat template (path or Jinja text) in place of the model's own; `none`: plain text, for a base model.",
+    )
+    system_prompt: str = _setting("", "System prompt of every call; where a model takes none, the user's first words.")
+    thinking: str = _setting(
+        "auto",
+        "Of a reasoning model: `off`, it answers at once; `on`, it thinks first, and `maxTokens` bounds thought and "
+        "answer; `auto`: off where the answer is held to labels or a type or where the model's template has a switch. "
+        "Thoughts are cut from the value.",
+        choices=("auto", "off", "on"),
+    )
     trust_remote_code: bool = _setting(
         False, "Run the Python code that comes with a model's files, as the user of the executors; read it first."
     )
@@ -81,6 +92,9 @@ class LLMConfig:
     engine_options: str = _setting("{}", "More vLLM engine arguments, as a JSON object.")
     max_in_flight: int = _setting(1024, "Most requests of one stream inside the engine at a time.", least=1)
     start_timeout_seconds: float = _setting(900.0, "Longest start of an engine before it counts as failed.", least=0)
+    start_notice_seconds: float = _setting(
+        5.0, "An engine that takes longer to start is announced where the driver runs, now and then; 0: never.", least=0
+    )
     idle_seconds: float = _setting(
         600.0, "An engine without requests for this long ends; the next query restarts it.", least=0
     )
@@ -125,8 +139,8 @@ class LLMConfig:
 
     order: str = _setting(
         "fixed",
-        "Fields in prompts: `fixed`, one order for all rows; `rows+fields`, one for each row; `auto`, that where it "
-        "shares 3 % more of the data.",
+        "Prompts: `fixed` or `fields`, one order of the fields for all rows; `rows+fields`, one for each row; `auto`, "
+        "that where it shares 3 % more of the data; `rows`, fields as the query has them; `off`, rows too.",
         choices=ORDERS,
     )
     tasks: int = _setting(0, "Spark tasks that the rows of a call are cut into; 0 takes two for each core.", least=0)

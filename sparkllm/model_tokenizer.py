@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparkllm.backend.model_files import chat_frame, model_files
+from sparkllm.backend.chat import Chat, Frame
+from sparkllm.backend.chat_template import template_text
+from sparkllm.backend.model_files import chat_frames, model_files
 from sparkllm.backend.model_path import resolve
-from sparkllm.errors import EngineStartError
+from sparkllm.errors import ConfigError, EngineStartError
 from sparkllm.udf.joints import Joints
 from sparkllm.udf.tokens import ChatTokenizer
 
@@ -38,10 +40,15 @@ class RoughTokenizer:
         return [int(i) for i in np.frombuffer(padded, dtype="<i4")]
 
 
-def model_tokenizer(model: str, chat_template: str = "") -> ChatTokenizer | None:
+def model_tokenizer(model: str, chat_template: str = "", chat: Chat | None = None) -> ChatTokenizer | None:
     """The tokenizer of a model in a local folder or in Hugging Face's cache, with the model's chat frame.
 
-    Nothing is downloaded. The frame is left out where it cannot be had; it is some ten tokens.
+    Nothing is downloaded. The frame is left out where it cannot be had; it is some ten tokens, and a system prompt.
+
+    Args:
+        model: path or id.
+        chat_template: the setting of that name.
+        chat: how the calls are framed.
 
     Returns:
         None where there is no tokenizer.json.
@@ -53,7 +60,7 @@ def model_tokenizer(model: str, chat_template: str = "") -> ChatTokenizer | None
     if "tokenizer.json" not in files:
         return None
     try:
-        prefix, suffix = chat_frame(files, chat_template)
-    except EngineStartError:
-        prefix, suffix = "", ""
-    return ChatTokenizer.shared(files["tokenizer.json"].read_text(encoding="utf-8"), prefix, suffix)
+        frame = chat_frames(files, template_text(chat_template)).of(chat or Chat())
+    except (EngineStartError, ConfigError):
+        frame = Frame("", "")
+    return ChatTokenizer.shared(files["tokenizer.json"].read_text(encoding="utf-8"), frame.prefix, frame.suffix)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from sparkllm.backend.chat import Chat
 from sparkllm.calls import LLMCall
 from sparkllm.config import LLMConfig
 from sparkllm.model_tokenizer import RoughTokenizer, model_tokenizer
@@ -81,7 +82,7 @@ def sample_prompts(call: LLMCall, model: str, frame: DataFrame, config: LLMConfi
     found = read[:rows]
     encoded = encode([pa.array([row[i] for row in found], pa.string()) for i in range(len(call.fields))], len(found))
     asked = encoded.take(np.flatnonzero((encoded.codes != NULL).any(axis=1)))
-    tokenizer, tokens_by = tokenizer_of(model, config)
+    tokenizer, tokens_by = tokenizer_of(call, model, config)
     pieces = TokenPieces(tokenizer, call, asked.take(dedup(asked.codes)[0]) if asked_once(config) else asked)
     order = _order(call, tokenizer, asked, config)
     sent, fields = order.of(pieces)
@@ -92,9 +93,9 @@ def sample_prompts(call: LLMCall, model: str, frame: DataFrame, config: LLMConfi
     )
 
 
-def tokenizer_of(model: str, config: LLMConfig) -> tuple[PromptTokenizer, str]:
-    """What counts the tokens of a model's prompts, and what that is called."""
-    own = model_tokenizer(model, config.chat_template)
+def tokenizer_of(call: LLMCall, model: str, config: LLMConfig) -> tuple[PromptTokenizer, str]:
+    """What counts the tokens of a call's prompts, and what that is called."""
+    own = model_tokenizer(model, config.chat_template, Chat.of(config, held=call.held))
     return (own, EXACT) if own else (RoughTokenizer(), _ROUGH)
 
 

@@ -100,7 +100,7 @@ def _workload(
 ) -> tuple[list[Bucket], list[str]]:
     """The buckets of calls that are written alike, and what is to be said of them."""
     call = calls[0].call
-    tokenizer, tokens_by = tokenizer_of(calls[0].plan["model"], config)
+    tokenizer, tokens_by = tokenizer_of(call, calls[0].plan["model"], config)
     answer, assumed = answer_tokens(call, tokenizer, config, output_tokens)
     notes = [assumed] if assumed else []
     notes += [f"tokens by {tokens_by}"] if tokens_by != EXACT else []

@@ -37,6 +37,7 @@ def spark(runtime_dir: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         runtime_dir=runtime_dir,
         kv_cache_gib=1,
         ledger="off",
+        start_notice_seconds=0,
         **{
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",

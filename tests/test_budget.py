@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 import sparkllm
 from sparkllm import control_channel, llm
-from sparkllm.backend.client import paid
+from sparkllm.backend.paid import paid
 from sparkllm.config import LLMConfig
 from tests.settings import configured
 

@@ -16,6 +16,8 @@ FORBIDDEN = {
     "config.py": {"numpy", "pyarrow", "pyspark", "torch", "vllm", "sparkllm.udf", "sparkllm.backend"},
     "errors.py": {"numpy", "pyarrow", "pyspark", "torch", "vllm", "sparkllm."},
     "calls.py": {"numpy", "pyarrow", "pyspark", "torch", "vllm", "sparkllm.udf", "sparkllm.backend"},
+    "typed_call.py": {"numpy", "pyarrow", "pyspark", "torch", "vllm", "sparkllm.udf", "sparkllm.backend"},
+    "ai_query.py": {"numpy", "pyarrow", "pyspark", "torch", "vllm", "sparkllm.udf", "sparkllm.backend"},
     "optimizer": {"pyspark", "vllm", "torch", "sparkllm.backend", "sparkllm.spec", "sparkllm.udf"},
     "spec": {"pyspark", "sparkllm.udf", "sparkllm.optimizer", "sparkllm.backend"},
     "backend": {"pyspark", "sparkllm.udf", "sparkllm.optimizer"},
@@ -103,8 +105,12 @@ def test_importing_sparkllm_is_light() -> None:
 
 def test_public_names_are_these() -> None:
     assert set(sparkllm.__all__) == {
-        "LLMConfig", "QueryEstimate", "QueryProgress", "QueryReport", "SparkLLMError", "explain", "last_report", "llm",
-        "place", "progress", "register", "session", "stop", "workload",
+        "LLMConfig", "QueryDrift", "QueryEstimate", "QueryProgress", "QueryReport", "SparkLLMError", "check_drift",
+        "explain", "last_report", "llm",
+        "llm_agg", "llm_classify", "llm_extract", "llm_filter", "llm_fix_grammar", "llm_gen", "llm_mask", "llm_score",
+        "llm_summarize", "llm_summarize_agg", "llm_translate", "place", "progress", "register", "register_task",
+        "session", "stop",
+        "workload",
     }  # fmt: skip
     for name in sparkllm.__all__:
         assert getattr(sparkllm, name).__doc__

@@ -11,15 +11,17 @@ import os
 import sys
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import flight
 
-from sparkllm.backend.control.budget import Terms
+from sparkllm.backend.chat import Chat, Frame
+from sparkllm.backend.control.budget import ControlAddress, Terms
 from sparkllm.backend.engine import EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.events import note
 from sparkllm.backend.folder import EngineFolder, root_for
@@ -31,9 +33,9 @@ from sparkllm.backend.submission import Submission
 from sparkllm.backend.sweep import engines
 from sparkllm.backend.wire import AUTHORIZATION, ENGINE_DIED, PROMPTS, location
 from sparkllm.config import LLMConfig
-from sparkllm.errors import EngineDiedError, EngineError, EngineStartError
+from sparkllm.errors import ConfigError, EngineDiedError, EngineError, EngineStartError
 
-__all__ = ["EngineClient", "Submission", "connect", "paid", "stop"]
+__all__ = ["EngineClient", "Submission", "connect", "stop"]
 
 _ACTION_SECONDS = 90.0  # and as long as it takes to find a hang: what a hanging server does not answer is asked again
 # The watchdog sees, and says why, a moment after the socket broke.
@@ -45,7 +47,12 @@ _locks: defaultdict[tuple[int, EngineSpec, int], threading.Lock] = defaultdict(t
 
 
 def connect(
-    config: LLMConfig, model: str | None, application: str, gpus: tuple[str, ...] = (), query: str = ""
+    config: LLMConfig,
+    model: str | None,
+    application: str,
+    gpus: tuple[str, ...] = (),
+    query: str = "",
+    driver: ControlAddress | None = None,
 ) -> EngineClient:
     """The engine for `model` (None: the config's), started if no process of `application` on this host has done so.
 
@@ -54,6 +61,7 @@ def connect(
     Args:
         gpus: addresses of the GPUs it is to run on; all that are visible when left out.
         query: on whose behalf; for the log.
+        driver: whom to tell of a start that takes long.
 
     Raises:
         EngineStartError: the engine cannot start; the message says what to do.
@@ -64,7 +72,7 @@ def connect(
     with _locks[key]:
         known = _clients.get(key)
         if known is None or not known.answers():
-            _clients[key] = known = _connect(spec, config, query)
+            _clients[key] = known = _connect(spec, config, query, driver)
         return known
 
 
@@ -78,25 +86,11 @@ def stop(application: str | None = None, config: LLMConfig | None = None) -> int
     return sum(end(folder) for folder in wanted)
 
 
-def paid(application: str, query: str, config: LLMConfig) -> dict[str, int] | None:
-    """What this host's engines of `application` counted for `query`, attempts of failed tasks included.
-
-    None where no such engine runs any more: what it counted went with it.
-    """
-    totals: Counter[str] = Counter()
-    for folder in engines(root_for(config.runtime_dir)):
-        # An engine may end at any moment here; a report must not fail for it.
-        with contextlib.suppress(EngineError, OSError, pa.ArrowException):
-            if folder.spec.application == application and (state := folder.state()).serving:
-                totals.update(EngineClient(folder, state, config.max_in_flight, 0.0).counters(query))
-    return dict(totals) or None
-
-
-def _connect(spec: EngineSpec, config: LLMConfig, query: str) -> EngineClient:
+def _connect(spec: EngineSpec, config: LLMConfig, query: str, driver: ControlAddress | None) -> EngineClient:
     started = 0.0
     end_earlier_applications(root_for(config.runtime_dir), spec.application)
     for _ in range(_CONNECT_TRIES):
-        folder, state, seconds = await_ready(spec, config, query)
+        folder, state, seconds = await_ready(spec, config, query, driver)
         started += seconds
         client = EngineClient(folder, state, config.max_in_flight, started)
         # It may have decided to end (idle) between being found and being asked: then a fresh one is started.
@@ -216,6 +210,17 @@ class EngineClient:
         command |= {"terms": terms.to_json()} if terms is not None else {}
         descriptor = flight.FlightDescriptor.for_command(json.dumps(command).encode())
         return self._client.do_exchange(descriptor, flight.FlightCallOptions(headers=self._headers))
+
+    def frame(self, chat: Chat) -> Frame:
+        """What stands around the messages of calls such as `chat`.
+
+        Raises:
+            ConfigError: this model cannot be asked so.
+        """
+        found = self._ask("frame", asdict(chat))
+        if "error" in found:
+            raise ConfigError(found["error"])
+        return Frame(**found)
 
     def agree(self, key: str, proposal: str) -> str:
         """The first proposal any client of this engine made for `key`."""

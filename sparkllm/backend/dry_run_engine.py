@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sparkllm.backend.block_cache import BlockCache
+from sparkllm.backend.chat import Chat, Frame
 from sparkllm.backend.engine import Answer, EngineInfo, EngineSpec, Sampling
-from sparkllm.backend.model_files import chat_frame, model_files
+from sparkllm.backend.model_files import chat_frames, model_files
 from sparkllm.backend.placeholder import placeholder
 from sparkllm.errors import ConfigError, EngineStartError
 
@@ -47,7 +48,8 @@ class DryRunEngine:
         for name in ("tokenizer.json", "config.json"):
             if name not in files:
                 raise EngineStartError(f"a dry run reads the model's {name}, found none on this host: download it")
-        prefix, suffix = chat_frame(files, spec.chat_template)
+        self._frames = chat_frames(files, spec.chat_template)
+        frame = self._frames.of(Chat())
         kind = "cpu" if spec.devices == "cpu" else "gpu"
         block_size = spec.block_size or _BLOCK[kind]
         cache = int((spec.kv_cache_gib or _CACHE_GIB[kind]) * _GIB)
@@ -61,12 +63,16 @@ class DryRunEngine:
             block_size=block_size,
             device="none",
             tokenizer_json=files["tokenizer.json"].read_text(encoding="utf-8"),
-            chat_prefix=prefix,
-            chat_suffix=suffix,
+            chat_prefix=frame.prefix,
+            chat_suffix=frame.suffix,
             vllm_version="",
             cache_tokens=blocks * block_size,
             max_num_seqs=spec.max_num_seqs or _MAX_NUM_SEQS,
         )
+
+    def frame(self, chat: Chat) -> Frame:
+        """See `Engine.frame`."""
+        return self._frames.of(chat)
 
     async def answer(self, request_id: str, token_ids: list[int], sampling: Sampling) -> Answer:
         """Count one prompt; see `Engine.answer`. No tokens are output."""

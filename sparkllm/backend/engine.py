@@ -8,14 +8,15 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any, Protocol, Self
 
+from sparkllm.backend.chat import Chat, Frame
+from sparkllm.backend.chat_template import template_text
 from sparkllm.backend.cpu_dtype import fastest_dtype
 from sparkllm.backend.model_path import fingerprint, resolve
 from sparkllm.backend.speculation import resolve_speculation
 from sparkllm.config import LLMConfig
-from sparkllm.errors import ConfigError, EngineStartError
+from sparkllm.errors import ConfigError
 
 __all__ = ["DRY_RUN", "Answer", "Engine", "EngineInfo", "EngineSpec", "Sampling"]
 
@@ -35,6 +36,7 @@ class Sampling:
         choices: the only answers allowed (vLLM's structured output); empty for free text.
         json_schema: what the answer must be, as sparkllm/answer_schema.py writes it; empty for free text. An answer
             that `max_tokens` cuts is then none.
+        whole: a text that `max_tokens` cuts is no answer either.
     """
 
     max_tokens: int = 128
@@ -43,10 +45,14 @@ class Sampling:
     choices: tuple[str, ...] = ()
     min_tokens: int = 0
     json_schema: str = ""
+    whole: bool = False
 
     def to_json(self) -> str:
-        """One JSON object, the inverse of `from_json`."""
-        return json.dumps(asdict(self))
+        """One JSON object, the inverse of `from_json`.
+
+        Answers are kept under it: what came later is in it only where it is set.
+        """
+        return json.dumps({k: v for k, v in asdict(self).items() if k != "whole" or v})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -90,7 +96,7 @@ class EngineInfo:
         block_size: KV-cache block, in tokens.
         device: `cpu` or `cuda`.
         tokenizer_json: the fast tokenizer, as `tokenizers.Tokenizer.from_str` reads it.
-        chat_prefix: text of the chat template before the user's message.
+        chat_prefix: text of the chat template before the user's message, for a `Chat()`; see `Engine.frame`.
         chat_suffix: text after it, up to where the answer begins.
         vllm_version: version of vLLM that answers.
         cache_tokens: tokens that the KV cache holds; 0 where that is not known.
@@ -136,6 +142,13 @@ class Engine(Protocol):
 
         Raises:
             EngineDiedError: the engine is gone. A request it merely refuses is an `Answer` with an error.
+        """
+
+    def frame(self, chat: Chat) -> Frame:
+        """What stands around the messages of calls such as `chat`; from any thread.
+
+        Raises:
+            EngineStartError, ConfigError: see `Frames.of`.
         """
 
     async def reset_prefix_cache(self) -> None:
@@ -203,7 +216,7 @@ class EngineSpec:
             model=resolved,
             fingerprint=fingerprint(resolved) + (fingerprint(drafter) if drafter else ""),
             devices=devices,
-            chat_template=_template_text(config.chat_template),
+            chat_template=template_text(config.chat_template),
             trust_remote_code=config.trust_remote_code,
             max_model_len=config.max_model_len,
             dtype=fastest_dtype() if (config.dtype, devices) == ("auto", _CPU) else config.dtype,
@@ -251,19 +264,6 @@ def _has_cpu_build() -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _template_text(template: str) -> str:
-    # Jinja text has braces or line breaks; anything else names a file.
-    if not template or "{" in template or "\n" in template:
-        return template
-    path = Path(template).expanduser()
-    if not path.is_file():
-        raise EngineStartError(
-            f"spark.sparkllm.chatTemplate takes Jinja text or the path of a file with it; "
-            f"found neither in {template!r}: correct the path"
-        )
-    return path.read_text(encoding="utf-8")
 
 
 def _options(text: str) -> dict[str, Any]:

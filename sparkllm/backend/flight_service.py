@@ -7,11 +7,13 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import flight
 
+from sparkllm.backend.chat import Chat
 from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.engine import Sampling
 from sparkllm.backend.ledger.exchange import found_messages, read_question
@@ -19,7 +21,7 @@ from sparkllm.backend.ledger.settings import LedgerSettings
 from sparkllm.backend.requests import Requests
 from sparkllm.backend.token_check import TokenCheck
 from sparkllm.backend.wire import ANSWERS, ENGINE_DIED, Prompt, answer_batch, prompt_rows
-from sparkllm.errors import EngineDiedError
+from sparkllm.errors import EngineDiedError, SparkLLMError
 
 __all__ = ["FlightService"]
 
@@ -38,6 +40,7 @@ class FlightService(flight.FlightServerBase):
         self._stop = stop
         self._agreed: OrderedDict[str, str] = OrderedDict()
         self._agreed_lock = threading.Lock()
+        self._said_beside = False
 
     def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         """Prompts in, answers out as they finish, in any order."""
@@ -62,7 +65,7 @@ class FlightService(flight.FlightServerBase):
             raise flight.FlightUnavailableError(str(error), ENGINE_DIED) from error
 
     def do_action(self, context: Any, action: flight.Action) -> Iterator[bytes]:
-        """One JSON value for each of: info, agree, counters, faults, reset_prefix_cache, stop; recall:
+        """One JSON value for each of: info, agree, counters, faults, frame, reset_prefix_cache, stop; recall:
         see `found_messages`."""
         body = action.body.to_pybytes()
         if action.type != "counters" or json.loads(body) is None:  # reading a report is no use of the engine
@@ -74,6 +77,7 @@ class FlightService(flight.FlightServerBase):
             "agree": lambda: self._agree(*json.loads(body)),
             "counters": lambda: dict(self._requests.counters(json.loads(body))),
             "faults": self._faults,
+            "frame": lambda: self._frame(Chat(**json.loads(body))),
             "reset_prefix_cache": self._reset_prefix_cache,
             "stop": self._stop,
         }
@@ -100,6 +104,19 @@ class FlightService(flight.FlightServerBase):
     def _faults(self) -> dict[str, int | bool]:
         quarantine = self._requests.quarantine
         return {"quarantined": quarantine.quarantined, "searching": quarantine.searching}
+
+    def _frame(self, chat: Chat) -> dict[str, Any]:
+        """Of calls such as `chat`; or what is wrong with them, which is no trouble of the engine's."""
+        try:
+            frame = self._requests.engine.frame(chat)
+        except SparkLLMError as error:
+            return {"error": str(error)}
+        if frame.beside and not self._said_beside:
+            self._said_beside = True
+            said = "this model's chat template takes no system prompt: it stands before the user's message"
+            print(f"sparkllm: {said}", flush=True)
+            self._requests.note(said, "")
+        return asdict(frame)
 
     def _reset_prefix_cache(self) -> None:
         future = asyncio.run_coroutine_threadsafe(self._requests.engine.reset_prefix_cache(), self._requests.loop)

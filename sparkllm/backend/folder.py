@@ -2,7 +2,7 @@
 
 <runtime_dir>/<key>/   spec.json  state.json  token  leases/  events.log  server-<launch>.log  s-<launch>   (the socket)
                        heartbeat  in_flight  deaths.json   (see heartbeat.py, quarantine.py)
-                       ipc/  (vLLM's own sockets)
+                       ipc/  (vLLM's own sockets)   loading   (what a start is at, in words)
 <runtime_dir>/<key>.lock
 """
 
@@ -12,6 +12,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import threading
 from pathlib import Path
 
 from filelock import FileLock
@@ -36,6 +37,7 @@ class EngineFolder:
         self.token = path / "token"
         self.events = path / "events.log"
         self.heartbeat = path / "heartbeat"
+        self.loading = path / "loading"
         self.leases = path / "leases"
         self._spec = path / "spec.json"
         self._state = path / "state.json"
@@ -119,7 +121,7 @@ def root_for(runtime_dir: str) -> Path:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner reads, all of it or nothing."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

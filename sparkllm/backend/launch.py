@@ -13,11 +13,13 @@ import time
 from pathlib import Path
 
 from sparkllm.backend import lease
+from sparkllm.backend.control.budget import ControlAddress
 from sparkllm.backend.engine import DRY_RUN, EngineSpec
 from sparkllm.backend.events import note
 from sparkllm.backend.folder import EngineFolder, root_for, write_private
 from sparkllm.backend.processes import ProcessRef, end_group, group_of
 from sparkllm.backend.start_error import explain
+from sparkllm.backend.start_notice import StartNotice
 from sparkllm.backend.state import ASKED, EngineState
 from sparkllm.backend.sweep import engines, sweep
 from sparkllm.config import LLMConfig
@@ -26,17 +28,19 @@ from sparkllm.errors import EngineStartError
 __all__ = ["await_ready", "end", "end_earlier_applications"]
 
 _POLL_SECONDS = 0.1
-_SIGN_SECONDS = 10.0
 _END_SECONDS = 20.0
 _GRACE_SECONDS = 3.0
 _KEPT_LOGS = 5  # of the present launch and those before: why an engine died is asked after the next one has started
 
 
-def await_ready(spec: EngineSpec, config: LLMConfig, query: str = "") -> tuple[EngineFolder, EngineState, float]:
+def await_ready(
+    spec: EngineSpec, config: LLMConfig, query: str = "", driver: ControlAddress | None = None
+) -> tuple[EngineFolder, EngineState, float]:
     """Take a lease on the engine of `spec` and wait until it is ready, starting it where nobody else does.
 
     Args:
         query: on whose behalf; for the log.
+        driver: whom to tell of a start that takes long.
 
     Returns:
         Its folder, its state, and the seconds since this process started it (0.0 if another did).
@@ -45,7 +49,8 @@ def await_ready(spec: EngineSpec, config: LLMConfig, query: str = "") -> tuple[E
         EngineStartError: the start failed, here or in another process a moment ago, or took too long.
     """
     folder = EngineFolder.of(root_for(config.runtime_dir), spec)
-    began, mine, next_sign = time.monotonic(), 0.0, _SIGN_SECONDS
+    began, mine = time.monotonic(), 0.0
+    notice = StartNotice(folder, config.start_notice_seconds, query, driver)
     while True:
         with folder.lock():
             lease.take(folder.leases, lease.holder())
@@ -61,12 +66,8 @@ def await_ready(spec: EngineSpec, config: LLMConfig, query: str = "") -> tuple[E
         waited = time.monotonic() - began
         if waited > config.start_timeout_seconds:
             raise _timeout(folder, spec, config)
-        if waited > next_sign:
-            next_sign += _SIGN_SECONDS
-            print(
-                f"sparkllm: starting {spec.engine} for model {spec.model} ({waited:.0f} s), log: {folder.log}",
-                file=sys.stderr,
-            )
+        if mine:  # the others that wait need not say the same
+            notice.look(time.monotonic() - mine)
         time.sleep(_POLL_SECONDS)
 
 
@@ -108,8 +109,8 @@ def _start(folder: EngineFolder, last: EngineState) -> EngineState:
     if last.watchdog is not None:
         end_group(last.watchdog, grace=0.0)
     sweep(folder.path.parent)
-    for old in folder.path.glob("s-*"):
-        old.unlink()
+    for old in [*folder.path.glob("s-*"), folder.loading]:
+        old.unlink(missing_ok=True)
     state = EngineState(previous=last.error).to("starting", launch=secrets.token_hex(4))
     write_private(folder.token, secrets.token_hex(32))
     folder.write_state(state)

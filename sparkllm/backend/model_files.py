@@ -7,13 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparkllm.backend.chat import split_template
+from sparkllm.backend.chat import Frames, start_of_text
+from sparkllm.backend.chat_template import default_template, renderer
+from sparkllm.backend.thoughts import Thoughts
 from sparkllm.errors import EngineStartError
 
-__all__ = ["chat_frame", "model_files"]
+__all__ = ["LEGACY_TEMPLATE", "chat_frames", "model_files", "own_template"]
 
-_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "config.json")
-_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
+LEGACY_TEMPLATE = "chat_template.json"  # of models that see pictures; newer ones have chat_template.jinja
+_NAMED_DEFAULT = "additional_chat_templates/default.jinja"
+_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "config.json", "chat_template.jinja",
+    _NAMED_DEFAULT, LEGACY_TEMPLATE,
+)  # fmt: skip
 
 
 def model_files(model: str) -> dict[str, Path]:
@@ -34,32 +40,52 @@ def model_files(model: str) -> dict[str, Path]:
     return {name: path for name, path in found.items() if path.is_file()}
 
 
-def chat_frame(files: Mapping[str, Path], template: str = "") -> tuple[str, str]:
-    """What the model's chat template, or `template` if it is not empty, puts before and after a user's message.
+def own_template(files: Mapping[str, Path]) -> str:
+    """The text of the model's chat template, where transformers and vLLM find it; "" where it has none.
 
     Raises:
-        EngineStartError: there is no template, no jinja2 to read it, or see `split_template`.
+        EngineStartError: there are several, and none is called default.
     """
-    config = json.loads(files["tokenizer_config.json"].read_bytes()) if "tokenizer_config.json" in files else {}
-    own = files.get("chat_template.jinja")
-    text = template or (own.read_text(encoding="utf-8") if own else config.get("chat_template"))
-    if not isinstance(text, str):
+    for name in (_NAMED_DEFAULT, "chat_template.jinja"):
+        if name in files:
+            return files[name].read_text(encoding="utf-8")
+    for name in ("tokenizer_config.json", LEGACY_TEMPLATE):
+        if template := default_template(_json(files, name).get("chat_template")):
+            return template
+    return ""
+
+
+def chat_frames(files: Mapping[str, Path], template: str = "", tokenizer: Any = None) -> Frames:
+    """What the model's chat template, or `template` if it is not empty, makes of a call.
+
+    Args:
+        files: see `model_files`.
+        template: Jinja text.
+        tokenizer: the `tokenizers.Tokenizer` of the files; read from them where it is not given.
+
+    Raises:
+        EngineStartError: there is no template, or see `renderer`.
+    """
+    from tokenizers import Tokenizer
+
+    text = template or own_template(files)
+    if not text:
         raise EngineStartError("a chat template was expected, the model's tokenizer has none")
-    try:
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-    except ImportError:  # comes with vLLM
-        raise EngineStartError("jinja2 was expected, to read the model's chat template: pip install jinja2") from None
-    tokens = {name: _text(config.get(name)) for name in _SPECIAL_TOKENS}
+    if tokenizer is None:
+        tokenizer = Tokenizer.from_file(str(files["tokenizer.json"]))
+    return Frames(renderer(text, _tokens(files)), Thoughts.of(tokenizer, text), start_of_text(tokenizer, text))
 
-    def render(messages: list[dict[str, Any]]) -> str:
-        # As transformers does it; loopcontrols are what some templates' `break` needs.
-        options = {"trim_blocks": True, "lstrip_blocks": True, "extensions": ["jinja2.ext.loopcontrols"]}
-        environment = ImmutableSandboxedEnvironment(**options)  # type: ignore[arg-type]
-        chat = {"messages": messages, "add_generation_prompt": True, "enable_thinking": False}
-        return environment.from_string(text).render(**chat, **tokens)
 
-    return split_template(render)
+def _tokens(files: Mapping[str, Path]) -> dict[str, str]:
+    """The special tokens that have a name; one without a value is not there, as in transformers."""
+    named = _json(files, "special_tokens_map.json") | _json(files, "tokenizer_config.json")
+    texts = {name: _text(token) for name, token in named.items() if name.endswith("_token")}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _text(token: Any) -> str:
-    return str(token.get("content", "") if isinstance(token, dict) else token or "")
+    return str(token.get("content", "")) if isinstance(token, dict) else token if isinstance(token, str) else ""
+
+
+def _json(files: Mapping[str, Path], name: str) -> dict[str, Any]:
+    return dict(json.loads(files[name].read_bytes())) if name in files else {}

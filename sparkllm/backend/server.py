@@ -6,14 +6,18 @@ Started by `watchdog`, never by hand. Module level stays light: vLLM's own spawn
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
+from functools import partial
 from pathlib import Path
 
+from sparkllm.backend.download import follow_download
 from sparkllm.backend.engine import DRY_RUN, Engine, EngineSpec, Sampling
 from sparkllm.backend.events import note
 from sparkllm.backend.folder import EngineFolder
@@ -84,9 +88,20 @@ async def _engine(spec: EngineSpec, folder: Path) -> Engine:
         return DryRunEngine(spec)
     from sparkllm.backend.vllm_engine import VLLMEngine
 
-    engine = VLLMEngine(spec, folder)
-    await engine.prepare()
+    loading = EngineFolder(folder).loading
+    told = follow_download(spec.model, json.loads(spec.engine_options).get("download_dir"), partial(_tell, loading))
+    try:
+        engine = VLLMEngine(spec, folder)
+        await engine.prepare()
+    finally:
+        told.set()
     return engine
+
+
+def _tell(loading: Path, text: str) -> None:
+    """What the start is at, for those who wait for it."""
+    with contextlib.suppress(OSError):
+        loading.write_text(text, encoding="utf-8")
 
 
 async def _try(engine: Engine) -> None:

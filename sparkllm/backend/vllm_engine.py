@@ -9,18 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sparkllm.backend.chat import around_message, fast_tokenizer
+from sparkllm.backend.answer_text import AnswerReader
+from sparkllm.backend.chat import Chat, Frame, Frames, fast_tokenizer, own_renderer, start_of_text
+from sparkllm.backend.chat_template import default_template
 from sparkllm.backend.engine import Answer, EngineInfo, EngineSpec, Sampling
 from sparkllm.backend.json_grammar import json_grammar
 from sparkllm.backend.ledger.fingerprint import answers_fingerprint
+from sparkllm.backend.model_files import LEGACY_TEMPLATE
 from sparkllm.backend.profile_rounds import run_rounds
 from sparkllm.backend.speculation import SCHEDULERS, SPECULATION, read_sums, speculative
+from sparkllm.backend.thoughts import Thoughts
 from sparkllm.backend.vllm_environment import in_one_process, prepare_environment
 from sparkllm.errors import EngineDiedError
 
 __all__ = ["VLLMEngine"]
 
 _GIB = 1024**3
+_THINK_PARSER = "deepseek_r1"  # vLLM's name of the one that knows <think> and </think>
 _MANY = 1024  # sequences in one step; vLLM takes its own limit where that is lower
 
 
@@ -44,8 +49,13 @@ class VLLMEngine:
         # First the tokenizer: a model without a template is told in seconds, not after its weights are loaded.
         tokenizer = _tokenizer(arguments)
         text_tokenizer = fast_tokenizer(tokenizer)
-        prefix, suffix = around_message(tokenizer, spec.chat_template)
+        render, template = own_renderer(tokenizer, spec.chat_template or _legacy_template(tokenizer, arguments))
+        thoughts = Thoughts.of(text_tokenizer, template)
+        self._frames = Frames(render, thoughts, start_of_text(text_tokenizer, template))
+        frame = self._frames.of(Chat())
         config = vllm_config(spec, self._summary)
+        if thoughts is not None and thoughts.may_hold_after:
+            config.structured_outputs_config.reasoning_parser = _THINK_PARSER
         self._speculates = config.scheduler_config.scheduler_cls in SCHEDULERS.values()
         if in_one_process(spec):
             # vLLM's CPU platform has just said spawn, for workers bound to cores; here are none. A forked process
@@ -54,13 +64,17 @@ class VLLMEngine:
         self._llm = AsyncLLM.from_vllm_config(config, disable_log_stats=arguments.disable_log_stats)
         self._structured_backend = self._llm.vllm_config.structured_outputs_config.backend
         self._vocabulary = self._llm.model_config.get_vocab_size()
-        self._tokenizer = text_tokenizer
-        self.info = _info(self._llm, spec, str(text_tokenizer.to_str()), prefix, suffix)
+        self._reader = AnswerReader(text_tokenizer, thoughts)
+        self.info = _info(self._llm, spec, str(text_tokenizer.to_str()), frame)
 
     @property
     def dead(self) -> bool:
         """Whether vLLM's engine process is gone."""
         return bool(self._llm.errored)
+
+    def frame(self, chat: Chat) -> Frame:
+        """See `Engine.frame`."""
+        return self._frames.of(chat)
 
     async def answer(self, request_id: str, token_ids: list[int], sampling: Sampling) -> Answer:
         """See `Engine.answer`."""
@@ -75,7 +89,10 @@ class VLLMEngine:
         final = None
         try:
             parameters = _parameters(sampling, self._structured_backend)
-            async for output in self._llm.generate(tokens_input(token_ids), parameters, request_id):
+            # Of a request without structured output vLLM asks nothing of the kind; of the others it would else guess.
+            ended = not self._reader.thinks_first(token_ids) if parameters.structured_outputs else None
+            outputs = self._llm.generate(tokens_input(token_ids), parameters, request_id, reasoning_ended=ended)
+            async for output in outputs:
                 final = output
         except EngineDeadError as error:
             raise EngineDiedError(str(error)) from error
@@ -89,22 +106,8 @@ class VLLMEngine:
         if final is None or not final.outputs:
             return Answer(None, "the engine gave no answer")
         output = final.outputs[0]
-        counts = (len(final.prompt_token_ids), final.num_cached_tokens or 0, len(output.token_ids))
-        if output.finish_reason not in ("stop", "length"):
-            return Answer(None, f"the engine ended the request: {output.finish_reason}", *counts)
-        # The token that ended the answer is not part of it.
-        text_ids = output.token_ids[:-1] if output.finish_reason == "stop" else output.token_ids
-        text = self._tokenizer.decode(list(text_ids), skip_special_tokens=True)
-        if sampling.json_schema and output.finish_reason == "length":
-            why = f"the answer was cut after {len(output.token_ids)} tokens, before its JSON had ended"
-            return Answer(None, f"{why}; raise spark.sparkllm.maxTokens", *counts, truncated=True)
-        if sampling.choices and text not in sampling.choices:
-            why = (
-                f"max_tokens={sampling.max_tokens} cut it" if output.finish_reason == "length" else output.finish_reason
-            )
-            # Errors reach logs: no text that may hold data.
-            return Answer(None, f"the answer is not one of the labels ({why})", *counts)
-        return Answer(text, None, *counts)
+        cached = final.num_cached_tokens or 0
+        return self._reader.read(final.prompt_token_ids, output.token_ids, output.finish_reason, sampling, cached)
 
     async def reset_prefix_cache(self) -> None:
         """See `Engine.reset_prefix_cache`."""
@@ -218,7 +221,20 @@ def _tokenizer(arguments: Any) -> Any:
     )
 
 
-def _info(llm: Any, spec: EngineSpec, tokenizer_json: str, prefix: str, suffix: str) -> EngineInfo:
+def _legacy_template(tokenizer: Any, arguments: Any) -> str:
+    """That of a model whose template is in a file of its own, which transformers reads for pictures alone."""
+    from transformers.utils import cached_file
+
+    if getattr(tokenizer, "chat_template", None):
+        return ""
+    never = {f"_raise_exceptions_for_{what}": False for what in ("missing_entries", "connection_errors", "gated_repo")}
+    source = {"revision": arguments.tokenizer_revision or arguments.revision, "cache_dir": arguments.download_dir}
+    path = cached_file(arguments.tokenizer or arguments.model, LEGACY_TEMPLATE, **source, **never)
+    text = Path(path).read_text(encoding="utf-8") if path else "{}"
+    return default_template(json.loads(text).get("chat_template"))
+
+
+def _info(llm: Any, spec: EngineSpec, tokenizer_json: str, frame: Frame) -> EngineInfo:
     import vllm
 
     config = llm.vllm_config
@@ -229,11 +245,11 @@ def _info(llm: Any, spec: EngineSpec, tokenizer_json: str, prefix: str, suffix: 
         block_size=config.cache_config.block_size,
         device=config.device_config.device_type,
         tokenizer_json=tokenizer_json,
-        chat_prefix=prefix,
-        chat_suffix=suffix,
+        chat_prefix=frame.prefix,
+        chat_suffix=frame.suffix,
         vllm_version=vllm.__version__,
         cache_tokens=(config.cache_config.num_gpu_blocks or 0) * config.cache_config.block_size,
-        fingerprint=answers_fingerprint(spec, revision, tokenizer_json, prefix + "\0" + suffix, length),
+        fingerprint=answers_fingerprint(spec, revision, tokenizer_json, frame.prefix + "\0" + frame.suffix, length),
         max_num_seqs=config.scheduler_config.max_num_seqs,
     )
 

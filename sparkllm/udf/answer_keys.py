@@ -28,6 +28,7 @@ def question(call: LLMCall, fingerprint: str, sampling: Sampling) -> bytes:
     True
     """
     asked = [call.instruction, call.form, call.fields, call.choices, call.schema, call.data_first]
+    asked += ["group"] if call.group else []
     parts = [VERSION, fingerprint, asked, json.loads(sampling.to_json())]
     return blake2b(json.dumps(parts).encode(), digest_size=KEY_BYTES).digest()
 

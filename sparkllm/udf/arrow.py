@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
@@ -22,8 +23,8 @@ from sparkllm.udf.evaluation import COUNTS, RESULT, TEXTS, Evaluation
 from sparkllm.udf.iterator_udf import iterator_udf
 from sparkllm.udf.prompt_order import prepare
 from sparkllm.udf.reader import Reader, ReaderGone
+from sparkllm.udf.reduction import Reduction
 from sparkllm.udf.task import Task
-from sparkllm.udf.window import Window
 from sparkllm.udf.windows import windows
 
 __all__ = ["RESULT_TYPE", "ask_engine", "evaluate", "llm_eval"]
@@ -49,7 +50,7 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
 
     Raises:
         EngineStartError, EngineDiedError: there is no engine to answer, or it has died too often.
-        RowError: a row has no answer and `spark.sparkllm.failOnError` is true.
+        RowError: a row has no answer, and `spark.sparkllm.failOnError` is true or the call says on_error => 'fail'.
         BudgetError: the query's budget is used up and `spark.sparkllm.onBudget` is `fail`.
         ReaderGone: nobody reads the answers any more; the engine has been told to drop what is under way.
     """
@@ -60,8 +61,9 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
     task = Task.from_request(first[0][0].as_py(), first[2][0].as_py() if len(first) > 2 else "")
     rows = (batch[1] for batch in chain([first], filled))
     prepare(task)
+    driver = task.terms.address if task.terms is not None else None
     engine = TaskEngine(
-        lambda: connect(task.config, task.call.model, task.application, task.gpus, task.query),
+        lambda: connect(task.config, task.call.model, task.application, task.gpus, task.query, driver),
         task.config.engine_restarts,
         task.query,
     )
@@ -74,7 +76,8 @@ def _rows_that_stay(task: Task, engine: TaskEngine, sample: pa.StructArray) -> i
     """Rows of the largest window whose data is still in the KV cache when the query's next call asks about them."""
     if not task.call.data_first or not engine.info.cache_tokens:
         return task.config.max_window_rows
-    row_tokens = sample.nbytes / len(sample) / _BYTES_PER_TOKEN + (0 if task.call.choices else task.config.max_tokens)
+    call, most = task.call, task.call.max_tokens or task.config.max_tokens
+    row_tokens = sample.nbytes / len(sample) / _BYTES_PER_TOKEN + (0 if call.choices else most)
     # Every task of this host shares the engine, and there are no more of them than cores.
     return max(1, window_rows(engine.info.cache_tokens, usable_cores(), row_tokens))
 
@@ -82,8 +85,10 @@ def _rows_that_stay(task: Task, engine: TaskEngine, sample: pa.StructArray) -> i
 def _answer(
     planned: Iterator[pa.StructArray], task: Task, engine: TaskEngine, sample: pa.StructArray
 ) -> Iterator[pa.StructArray]:
-    evaluation, reader = Evaluation(task, engine, sample), Reader(task.mark)
-    under_way: deque[Window] = deque()
+    kind = Reduction if task.call.group else Evaluation
+    evaluation: Any = kind(task, engine, sample)
+    reader = Reader(task.mark)
+    under_way: deque[Any] = deque()
     try:
         for window in planned:
             reader.check()

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from sparkllm.answer_schema import json_schema
+from sparkllm.backend.chat import Chat
 from sparkllm.backend.engine import Sampling
 from sparkllm.backend.ledger.exchange import Beside
 from sparkllm.backend.task_engine import TaskEngine
@@ -35,7 +36,7 @@ _ENGINE_COUNTS = ("prompt_tokens", "cached_tokens", "output_tokens")
 _PREFIX_COUNTS = ("static_tokens", "cached_data_tokens", "predicted_tokens", "predicted_data_tokens")
 _LEDGER_COUNTS = ("ledger_rows", "ledger_prompts")
 COUNTS = ("distinct", "requests", *_LEDGER_COUNTS, *_ENGINE_COUNTS, *_PREFIX_COUNTS, "start_ms", "busy_ms")
-TEXTS = ("value", "error", "field_order")
+TEXTS = ("value", "error", "field_order", "detail")
 RESULT = pa.struct([*((name, pa.string()) for name in TEXTS), *((name, pa.int32()) for name in COUNTS)])
 
 _SAMPLE_ROWS = 4096  # enough to find the field order of the beer table; more costs time before the first request
@@ -55,23 +56,28 @@ class Evaluation:
         self.call = self.task.call
         info = self.engine.info
         config = self.task.config
-        frame = info.chat_prefix, info.chat_suffix
-        self._tokenizer = ChatTokenizer.shared(info.tokenizer_json, *frame, info.max_model_len)
+        chat = Chat.of(config, self.call.held)
+        frame = self.engine.frame(chat)
+        self.tokenizer = ChatTokenizer.shared(info.tokenizer_json, frame.prefix, frame.suffix, info.max_model_len)
         choices = self.call.choices
         # A label may come in any pieces the tokenizer knows, down to single bytes; the end takes one more token.
-        room = max(len(choice.encode()) for choice in choices) + 1 if choices else config.max_tokens
+        most = self.call.max_tokens or config.max_tokens
+        room = max(len(choice.encode()) for choice in choices) + 1 if choices else most
         schema = json_schema(self.call.schema, room) if self.call.schema else ""
-        self._sampling = Sampling(room, config.temperature, choices=choices, json_schema=schema)
-        self._kept = KeptAnswers(self.task, self.engine, self._sampling)
+        room += most if chat.thinks and chat.held else 0  # for a thought before it
+        self._sampling = Sampling(room, config.temperature, choices=choices, json_schema=schema, whole=self.call.whole)
+        self._kept = KeptAnswers(self.task, self.engine, self._sampling, frame)
+        self.answer_tokens = room
         self._most_prompt_tokens = info.max_model_len - (room if choices else 1)
         # A sampled answer is one of many: two rows with the same prompt get one each.
         self._dedup = config.optimizer_dedup and config.temperature == 0
         self._order = PromptOrder(self.task, self.engine.agree, lambda: self._pieces(self._distinct_sample()))
+        self._fails = self.call.on_error == "fail" or (self.call.on_error is None and config.fail_on_error)
         self._said: set[str] = set()
         self._over_budget = ""
         self._restored = time.monotonic()  # the last window, or the engine has just been found
-        static, closing = self._tokenizer.opening(static_text(self.call)), closing_text(self.call)
-        ends = len(self._tokenizer.closing(closing)) if closing else 0
+        static, closing = self.tokenizer.opening(static_text(self.call)), closing_text(self.call)
+        ends = len(self.tokenizer.closing(closing)) if closing else 0
         self._prefix_counter = PrefixCounter(static, info.block_size, ends)
 
     def submit(self, fields: pa.StructArray) -> Window:
@@ -89,12 +95,16 @@ class Evaluation:
         self._send(window, fresh[rows], pieces.prompts(rows, orders), beside)
         return window
 
+    def token_counts(self, texts: list[str]) -> list[int]:
+        """Tokens of each text by itself."""
+        return [len(ids) for ids in self.tokenizer.pieces([f" {text}" for text in texts])]
+
     def _distinct_sample(self) -> Encoded:
         sample = _encode(self.sample.slice(0, _SAMPLE_ROWS), self.call)
         return sample.take(dedup(sample.codes)[0])
 
     def _pieces(self, table: Encoded) -> TokenPieces:
-        return TokenPieces(self._tokenizer, self.call, table)
+        return TokenPieces(self.tokenizer, self.call, table)
 
     def _open(self, rows: int, asked: np.ndarray, first: np.ndarray, inverse: np.ndarray) -> Window:
         owner = np.full(rows, -1, dtype=np.int64)
@@ -202,10 +212,10 @@ class Evaluation:
         return None
 
     def _lay_out(self, window: Window, counts: dict[str, np.ndarray]) -> pa.StructArray:
-        answers = [*window.answers, Answer(error="null_fields")]  # owner -1 is the last one
+        answers = [*window.answers, Answer(error="null_fields", detail="all fields are NULL")]  # owner -1 is the last
         for answer in window.answers:
             if answer.error is not None:
-                self._report(answer)
+                self.report(answer)
         kept = np.array([a.kept for a in answers], dtype=np.int32)
         counts["ledger_rows"] = kept[window.owner]
         asked = np.concatenate([window.kept, window.sent])  # here, and not in an earlier window
@@ -214,15 +224,18 @@ class Evaluation:
         values = pa.array([a.value for a in answers], type=pa.string()).take(owner)
         errors = pa.array([a.error for a in answers], type=pa.string()).take(owner)
         orders = pa.array([self._order.written, *[None] * window.rows][: window.rows], type=pa.string())
-        columns = [values, errors, orders, *(pa.array(counts[n]) for n in COUNTS)]
+        told = self.call.on_error == "struct"  # else nobody reads why, row by row
+        details = pa.array([a.detail if told and a.error else None for a in answers], type=pa.string()).take(owner)
+        columns = [values, errors, orders, details, *(pa.array(counts[n]) for n in COUNTS)]
         return pa.StructArray.from_arrays(columns, names=RESULT.names)
 
-    def _report(self, answer: Answer) -> None:
+    def report(self, answer: Answer) -> None:
         """A row without an answer is NULL; say why, once for each reason and task."""
         if answer.error == "budget" and self.task.config.on_budget == "fail":
             raise BudgetError(f"{answer.detail}; spark.sparkllm.onBudget=null gives NULL for the rest instead")
-        if answer.error != "budget" and self.task.config.fail_on_error:
-            raise RowError(f"{answer.detail}; set spark.sparkllm.failOnError=false for NULL instead")
+        if answer.error != "budget" and self._fails:
+            instead = "on_error => 'null'" if self.call.on_error else "set spark.sparkllm.failOnError=false"
+            raise RowError(f"{answer.detail}; {instead} for NULL instead")
         if answer.error not in self._said:
             self._said.add(str(answer.error))
             print(f"sparkllm: NULL for a row ({answer.error}): {answer.detail}", file=sys.stderr)

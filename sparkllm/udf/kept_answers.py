@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 
-from sparkllm.backend.engine import Sampling
+from sparkllm.backend.chat import Frame
+from sparkllm.backend.engine import EngineInfo, Sampling
 from sparkllm.backend.ledger.exchange import Beside
 from sparkllm.backend.ledger.settings import LedgerSettings
 from sparkllm.backend.task_engine import TaskEngine
@@ -22,9 +25,9 @@ class KeptAnswers:
     Without dedup there is no ledger: then each row is to be asked, were it for a benchmark.
     """
 
-    def __init__(self, task: Task, engine: TaskEngine, sampling: Sampling) -> None:
+    def __init__(self, task: Task, engine: TaskEngine, sampling: Sampling, frame: Frame) -> None:
         fingerprint = engine.info.fingerprint
-        self._question = question(task.call, fingerprint, sampling)
+        self._question = question(task.call, _framed(engine.info, frame), sampling)
         self._engine, self._query = engine, task.query
         self._ledger = LedgerSettings.of(task.config) if fingerprint and task.config.optimizer_dedup else None
 
@@ -48,3 +51,9 @@ class KeptAnswers:
         each = fields if fields.ndim == 2 else np.broadcast_to(fields, (len(keys), len(fields)))
         written = [",".join(map(str, order)) for order in each.tolist()]
         return Beside(self._ledger, pa.array(keys, pa.binary()), pa.array(written, pa.string()))
+
+
+def _framed(info: EngineInfo, frame: Frame) -> str:
+    """The model's fingerprint as a call sees it: it covers one frame, and no thoughts that are cut from the value."""
+    own = (frame.prefix, frame.suffix, frame.cut) == (info.chat_prefix, info.chat_suffix, "")
+    return info.fingerprint if own else json.dumps([info.fingerprint, frame.prefix, frame.suffix, frame.cut])

@@ -24,7 +24,17 @@ import numpy as np
 from sparkllm.calls import LLMCall
 from sparkllm.optimizer.encode import NULL, Encoded
 
-__all__ = ["VERSION", "Template", "closing_text", "instruction_text", "key_text", "render", "static_text", "value_text"]
+__all__ = [
+    "VERSION",
+    "Template",
+    "cell_text",
+    "closing_text",
+    "instruction_text",
+    "key_text",
+    "render",
+    "static_text",
+    "value_text",
+]
 
 # Answers are kept under it (udf/answer_keys.py): raise it when the same call and row give another text.
 VERSION = 2
@@ -102,7 +112,7 @@ def render(call: LLMCall, table: Encoded, order: tuple[int, ...]) -> list[str]:
     """
     template = Template.of(call)
     data = [column for column in order if column not in template.columns]
-    cells = {column: _cells(call.fields[column], table.values[column]) for column in data}
+    cells = {column: _cells(call, column, table.values[column]) for column in data}
     bodies = (_body(row, data, cells) for row in table.codes)
     heads = (instruction_text(template, table, row) for row in range(len(table.codes)))
     return [_both(head, body, call.data_first) for head, body in zip(heads, bodies, strict=True)]
@@ -182,10 +192,15 @@ def _apart(match: re.Match[str]) -> str:
     return escape + (json.dumps(rest)[1:-1] if joined else rest)
 
 
-def _cells(name: str, values: list[str]) -> list[str]:
+def cell_text(call: LLMCall, value: str) -> str:
+    """A value of a call's field; a group's values are a JSON list already (udf/group_items.py)."""
+    return value if call.group else value_text(value)
+
+
+def _cells(call: LLMCall, column: int, values: list[str]) -> list[str]:
     """Each distinct value is rendered once, however many rows hold it."""
-    key = key_text(name)
-    return [f"{key} {value_text(value)}" for value in values]
+    key = key_text(call.fields[column])
+    return [f"{key} {cell_text(call, value)}" for value in values]
 
 
 def _body(row: np.ndarray, data: list[int], cells: dict[int, list[str]]) -> str:

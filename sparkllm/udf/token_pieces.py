@@ -18,7 +18,7 @@ from sparkllm.optimizer.encode import NULL, Encoded
 from sparkllm.optimizer.ordering.cells import Cells
 from sparkllm.optimizer.prefix import Sequences, refine
 from sparkllm.optimizer.prefix.sent import sent_cells
-from sparkllm.udf.prompt import Template, instruction_text, key_text, render, value_text
+from sparkllm.udf.prompt import Template, cell_text, instruction_text, key_text, render
 from sparkllm.udf.tokens import PromptTokenizer
 
 __all__ = ["TokenPieces"]
@@ -159,7 +159,7 @@ class TokenPieces:
             return f" {key_text(self._call.fields[part - self._names])}"
         kind, closing = (self._values, ",") if part < self._last else (self._last, self._closing)
         column = int(np.searchsorted(self._columns, part - kind, side="right")) - 1
-        return f" {value_text(self.table.values[column][part - kind - self._columns[column]])}{closing}"
+        return f" {cell_text(self._call, self.table.values[column][part - kind - self._columns[column]])}{closing}"
 
     def _texts(self, rows: np.ndarray, fields: np.ndarray) -> list[str]:
         """Whole prompts as text."""

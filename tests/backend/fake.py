@@ -12,6 +12,7 @@ from typing import Any
 
 from pyarrow import flight
 
+from sparkllm.backend.chat import Chat, Frame
 from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.engine import Answer, EngineInfo, Sampling
 from sparkllm.backend.flight_service import FlightService
@@ -57,6 +58,9 @@ class FakeEngine:
         if self.dead:
             raise EngineDiedError("gone")
         return Answer(str(sum(token_ids)), None, len(token_ids), 1, 1)
+
+    def frame(self, chat: Chat) -> Frame:
+        return Frame(f"<{chat.system}", ">", beside=bool(chat.system))
 
     async def ping(self) -> None:
         if self.hangs:

@@ -18,7 +18,7 @@ from sparkllm.backend.engine import Answer, EngineSpec, Sampling
 from sparkllm.errors import EngineDiedError
 from tests.backend.fake import FakeEngine
 
-__all__ = ["start_stand_ins"]
+__all__ = ["instead", "start_stand_ins"]
 
 _ECHO = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
 _SECONDS = 0.004  # of one answer
@@ -66,16 +66,16 @@ async def _engine(spec: EngineSpec, folder: Path) -> EchoEngine:
 def start_stand_ins(monkeypatch: Any) -> None:
     """From here on, `connect` starts these."""
     monkeypatch.setattr(launch, "_check_vllm", lambda: None)
-    monkeypatch.setattr(launch.subprocess, "Popen", _instead("watchdog"))
+    monkeypatch.setattr(launch.subprocess, "Popen", instead("watchdog"))
 
 
-def _instead(part: str) -> Any:
-    """A Popen that starts `part` of this module in place of sparkllm's own; all else as it is."""
+def instead(part: str, module: str = "tests.backend.stand_in") -> Any:
+    """A Popen that starts `part` of a module such as this in place of sparkllm's own; all else as it is."""
 
     def popen(command: Any, *args: Any, **kwargs: Any) -> Any:
         own = [f"sparkllm.backend.{part}"]
         if list(command[2:3]) == own:
-            command = [*command[:2], "tests.backend.stand_in", part, *command[3:]]
+            command = [*command[:2], module, part, *command[3:]]
         return _popen(command, *args, **kwargs)
 
     return popen
@@ -83,7 +83,7 @@ def _instead(part: str) -> Any:
 
 if __name__ == "__main__":
     if sys.argv[1] == "watchdog":
-        watchdog.subprocess.Popen = _instead("server")  # type: ignore[misc]
+        watchdog.subprocess.Popen = instead("server")  # type: ignore[misc]
         watchdog.main(sys.argv[1:])
     else:
         server._engine = _engine  # type: ignore[assignment]

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import flight
 
-from sparkllm.backend.client import paid, stop
+from sparkllm.backend.client import stop
 from sparkllm.backend.engine import EngineSpec
 from sparkllm.backend.folder import EngineFolder
+from sparkllm.backend.paid import paid
 from sparkllm.backend.processes import ProcessRef
 from sparkllm.backend.state import EngineState
 from sparkllm.backend.wire import AUTHORIZATION, PROMPTS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,8 @@ import pytest
 from pyarrow import flight
 
 from sparkllm.backend import flight_service
-from sparkllm.errors import EngineError
+from sparkllm.backend.chat import Chat, Frame
+from sparkllm.errors import ConfigError, EngineError
 
 from .conftest import prompts
 from .fake import Served, served
@@ -100,6 +102,26 @@ def test_a_call_without_the_right_token_is_refused(service: Served) -> None:
         list(client.do_action("info"))
     with pytest.raises(EngineError, match="token"):
         service.submit(prompts([[1]]), token="").result()
+
+
+def test_a_call_is_told_its_frame_and_the_log_once_where_a_system_prompt_stands(
+    service: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noted: list[str] = []
+    service.requests.note = lambda event, query: noted.append(event)
+    for system in ("", "Be brief.", "Be kind."):
+        found = json.loads(service.ask("frame", json.dumps(asdict(Chat(system))).encode()))
+        assert found == {"prefix": f"<{system}", "suffix": ">", "beside": bool(system), "cut": ""}
+    assert noted == ["this model's chat template takes no system prompt: it stands before the user's message"]
+    assert capsys.readouterr().out == f"sparkllm: {noted[0]}\n"
+
+
+def test_a_call_that_the_model_cannot_be_asked_is_told_so(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(chat: Chat) -> Frame:
+        raise ConfigError("set it to auto")
+
+    monkeypatch.setattr(service.engine, "frame", refuse)
+    assert json.loads(service.ask("frame", json.dumps(asdict(Chat())).encode())) == {"error": "set it to auto"}
 
 
 def test_the_first_proposal_is_what_all_agree_on(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,11 @@ def engine_class(submission: Any) -> Any:
         def faults(self) -> tuple[int, bool]:
             return 0, False
 
+        def frame(self, chat: object) -> Any:
+            from sparkllm.backend.chat import Frame
+
+            return Frame("", "")
+
         def agree(self, key: str, proposal: str) -> str:
             return proposal
 

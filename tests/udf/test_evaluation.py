@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer
 
+from sparkllm.backend.chat import Chat, Frame
 from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.cores import usable_cores
 from sparkllm.backend.engine import Sampling
@@ -46,7 +47,7 @@ class Engine:
             block_size=16,
             fingerprint="a model",
         )
-        self.text = text
+        self.text, self.chat = text, Chat()
         self.asked: list[list[int]] = []
         self.cancelled = 0
         self.agreed: dict[str, str] = {}
@@ -55,6 +56,10 @@ class Engine:
         self.sampling: Sampling | None = None
         self.ledger: dict[bytes, str] = {}
         self.field_orders: list[str] = []
+
+    def frame(self, chat: Chat) -> Frame:
+        self.chat = chat
+        return Frame(chat.system, "")
 
     def agree(self, key: str, proposal: str) -> str:
         return self.agreed.setdefault(key, proposal)
@@ -139,7 +144,7 @@ def laid_out(source: Batches, beside: str) -> Batches:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     fake = Engine()
-    monkeypatch.setattr(arrow, "connect", lambda config, model, application, gpus, query: fake)
+    monkeypatch.setattr(arrow, "connect", lambda *_: fake)
     return fake
 
 
@@ -358,3 +363,19 @@ def test_a_repeated_beginning_is_predicted_to_be_cached(engine: Engine) -> None:
 def test_a_setting_that_is_misspelt_fails_the_query(engine: Engine) -> None:
     with pytest.raises(ConfigError, match=r"did you mean 'spark\.sparkllm\.maxTokens'"):
         run(batches(CLASSIFY, ["x"], maxToken=3))
+
+
+def test_calls_say_how_they_are_framed(engine: Engine) -> None:
+    run(batches(FREE, ["a"], ["b"], systemPrompt=" Be brief. ", thinking="on", maxTokens=40))
+    assert (engine.chat, engine.sampling) == (Chat("be brief.", "on", held=False), Sampling(40))
+
+
+@pytest.mark.parametrize("call", [CLASSIFY, TYPED])
+def test_a_thought_before_an_answer_that_is_held_has_room_of_its_own(engine: Engine, call: str) -> None:
+    tokens = []
+    for thinking in ("auto", "on"):
+        run(batches(call, ["a"], thinking=thinking, maxTokens=40))
+        assert engine.chat.held
+        assert engine.sampling is not None
+        tokens.append(engine.sampling.max_tokens)
+    assert tokens[1] - tokens[0] == 40

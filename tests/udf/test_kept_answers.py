@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from sparkllm.backend.chat import Frame
 from sparkllm.backend.engine import Sampling
 from sparkllm.calls import LLMCall
 from sparkllm.optimizer.encode import encode
@@ -97,6 +98,28 @@ def test_the_field_order_of_each_prompt_goes_with_its_key(engine: Engine) -> Non
     assert engine.field_orders == ["1,0"] * 8
     run(batches(FREE.replace("good", "bad"), *columns, order="rows+fields", **ON))
     assert {tuple(sorted(order.split(","))) for order in engine.field_orders[8:]} == {("0", "1")}
+
+
+FRAMES = [{"systemPrompt": "Be brief."}, {"systemPrompt": "Be kind."}]
+
+
+@pytest.mark.parametrize("settings", FRAMES, ids=json.dumps)
+def test_another_system_prompt_is_another_question(engine: Engine, settings: dict) -> None:
+    for more in ({}, settings, settings, {}):
+        run(batches(FREE, ["a"], ["b"], **more, **ON))
+    assert len(engine.asked) == 2
+    assert len(set(map(tuple, engine.asked))) == 2
+
+
+def test_answers_from_before_thoughts_were_cut_are_not_taken_for_free_texts(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for call, columns, requests in ((FREE, (["a"], ["b"]), 2), (CLASSIFY, (["a"],), 1)):
+        engine.asked.clear()
+        for cut in ("", "</think>", "</think>"):
+            monkeypatch.setattr(engine, "frame", lambda chat, cut=cut: Frame("", "", cut="" if chat.held else cut))
+            run(batches(call, *columns, **ON))
+        assert len(engine.asked) == requests
 
 
 OFF: list[dict[str, Any]] = [{"ledger": "off"}, {"temperature": 1.0} | ON, {"optimizer.dedup": False} | ON]

@@ -65,6 +65,11 @@ class ControlAddress:
     location: str
     token: str = field(repr=False)
 
+    @property
+    def local(self) -> bool:
+        """Whether the driver serves its own machine alone, as in local mode."""
+        return "//127.0.0.1:" in self.location
+
 
 @dataclass(frozen=True)
 class Terms:

@@ -12,6 +12,7 @@ from pyarrow import flight
 
 from sparkllm.backend.control.budget import ControlAddress
 from sparkllm.backend.control.messages import REPORT, Report, write_grants
+from sparkllm.backend.control.notice import NOTICE, Notices
 from sparkllm.backend.control.queries import Queries
 from sparkllm.backend.control.query import QueryProgress
 from sparkllm.backend.token_check import TokenCheck
@@ -33,11 +34,15 @@ class ControlService(flight.FlightServerBase):
         self.address = ControlAddress(_tcp(host, self.port), token)
         self._lock = threading.Lock()
         self._queries = Queries()
+        self._notices = Notices()
 
     def do_action(self, context: Any, action: flight.Action) -> Iterator[bytes]:
-        """`report`: a Report in, the grants of its queries out."""
+        """`report`: a Report in, the grants of its queries out; `notice`: a line for the user in, nothing out."""
+        if action.type == NOTICE:
+            self._notices.show(action.body.to_pybytes().decode(errors="replace"))
+            return iter([b""])
         if action.type != REPORT:
-            raise flight.FlightServerError(f"the action {REPORT} was expected, got {action.type!r}")
+            raise flight.FlightServerError(f"the action {REPORT} or {NOTICE} was expected, got {action.type!r}")
         report = Report.from_json(action.body.to_pybytes())
         with self._lock:
             return iter([write_grants(self._queries.take(report, time.monotonic()))])
