@@ -23,7 +23,7 @@ from tests.optimizer.standalone import Cluster
 
 __all__ = ["BUDGET", "LONG", "ROWS", "SHARED", "SHORT", "TASKS"]
 
-LONG, SHORT, TASKS = 900, 4, 6  # rows of the task that Spark takes to be slow, and of each other one
+LONG, SHORT, TASKS = 3000, 4, 6  # rows of the task that Spark takes to be slow, and of each other one
 SHARED = 200  # prompts that two executors ask at the same time
 ROWS, BUDGET = 150, 225  # both calls of the query ask one of them for each row
 
