@@ -28,13 +28,13 @@ _NUMBER_WIDTH = 30  # -123456789012345.123456789e+99
 _LEAST_TEXT, _LEAST_ITEMS = 64, 8
 
 
-def ddl(schema: str) -> str:
+def ddl(schema: str, separator: str = " ") -> str:
     """The columns as in CREATE TABLE.
 
     >>> ddl('{"type": "struct", "fields": [{"name": "age", "type": "integer", "nullable": false, "metadata": {}}]}')
     'age INT NOT NULL'
     """
-    return ", ".join(_column(f, " ") for f in _fields(schema))
+    return ", ".join(_column(f, separator) for f in _fields(schema))
 
 
 def words(schema: str) -> str:

@@ -1,30 +1,26 @@
 """LLMCall: what one `llm(...)` asks for. The Catalyst extension writes it as JSON, the Python worker reads it.
 
-The named tasks live in tasks.json, which both sides read: this module and (as a resource of the jar) the Scala builder.
+The named tasks live in tasks.json (tasks.py says how it reads). A call brings all that its worker needs: of a task of
+the table its name and arguments, of a task of the user's own its whole prompt.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from sparkllm.answer_schema import ddl, words
 from sparkllm.errors import CallError
+from sparkllm.tasks import Task, tasks
 
-__all__ = ["ORDERS", "PER_ROW", "LLMCall", "tasks"]
+__all__ = ["AS_IT_COMES", "ONE_ORDER", "ON_ERROR", "ORDERS", "PER_ROW", "LLMCall"]
 
 PER_ROW = "rows+fields"
-ORDERS = ("fixed", "auto", PER_ROW)
-
-
-@functools.cache
-def tasks() -> dict[str, dict[str, Any]]:
-    """The named tasks: name -> instruction, instruction for the user's own labels, default labels."""
-    text = resources.files("sparkllm").joinpath("tasks.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
+ORDERS = ("fixed", "fields", "auto", PER_ROW, "rows", "off")
+ONE_ORDER = ("fixed", "fields")  # two names for one field order that serves all rows
+AS_IT_COMES = ("rows", "off")  # fields stand as the query has them
+ON_ERROR = ("null", "fail", "struct")
 
 
 @dataclass(frozen=True)
@@ -32,8 +28,9 @@ class LLMCall:
     """One call: a task or a prompt, the names of its fields, and how its answer is held.
 
     Attributes:
-        task: a name of `tasks()`, or None when `prompt` is the user's own.
-        prompt: the user's instruction, with `{field}` placeholders; None for a task.
+        task: a key of `tasks()`, or the name of a task of the user's own; None for a prompt.
+        prompt: the user's instruction, with `{field}` placeholders; with a task of the table what stands for its
+            {prompt}; None for a task that takes none.
         fields: field names in the order of the query; distinct.
         labels: the only answers allowed; empty for free text.
         model: path or id; None takes the session's.
@@ -41,6 +38,11 @@ class LLMCall:
         order: one of `ORDERS`, see `LLMConfig.order`; None takes the session's.
         data_first: the data stands before the instruction; decided for all rows of a query, not part of the JSON.
         follows: another call of the query has asked about the same fields of the same rows.
+        function: what the user called, `llm_translate`; None is `llm`.
+        arguments: (name, value) of the constants that were given to the task, as they were given.
+        max_tokens: most output tokens of an answer that is no label; None takes the session's.
+        on_error: one of `ON_ERROR`; None does as the session's `fail_on_error` says.
+        whole: a text that is cut at `max_tokens` is no answer. So for all but a prompt of the user's own.
     """
 
     task: str | None
@@ -52,13 +54,18 @@ class LLMCall:
     order: str | None = None
     data_first: bool = False
     follows: bool = False
+    function: str | None = None
+    arguments: tuple[tuple[str, Any], ...] = ()
+    max_tokens: int | None = None
+    on_error: str | None = None
+    whole: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> LLMCall:
         """Read what LLMSpec.scala wrote.
 
         Raises:
-            CallError: neither a task nor a prompt, or both.
+            CallError: neither a task nor a prompt, or a task that is in no table without its prompt.
         """
         raw = json.loads(text)
         call = cls(
@@ -70,28 +77,63 @@ class LLMCall:
             schema=raw.get("schema"),
             order=raw.get("order"),
             follows=bool((raw.get("data_first") or {}).get("follows")),
+            function=raw.get("function"),
+            arguments=tuple((name, _frozen(value)) for name, value in (raw.get("arguments") or {}).items()),
+            max_tokens=raw.get("max_tokens"),
+            on_error=raw.get("on_error"),
+            whole=bool(raw.get("whole")),
         )
-        if (call.task is None) == (call.prompt is None):
-            raise CallError(f"a call has either a task or a prompt, got {text}")
+        if call.prompt is None and (call._task is None or call._task.first in ("prompt", "endpoint")):
+            raise CallError(f"a call has a task of the table or a prompt, got {text}")
         return call
 
+    def to_json(self) -> str:
+        """What LLMSpec.scala writes for the same call, and `from_json` reads."""
+        out: dict[str, Any] = {"task": self.task, "prompt": self.prompt, "fields": self.fields, "labels": self.labels}
+        out |= {"model": self.model, "schema": self.schema}
+        given: dict[str, Any] = {"order": self.order, "function": self.function, "arguments": dict(self.arguments)}
+        given |= {"max_tokens": self.max_tokens, "on_error": self.on_error, "whole": self.whole}
+        return json.dumps(out | {name: value for name, value in given.items() if value}, ensure_ascii=False)
+
     def __str__(self) -> str:
-        """As the user wrote it: `llm('classify', review)`."""
-        named = [f"labels => array({', '.join(map(_quote, self.labels))})"] if self.labels else []
-        named += [f"model => {_quote(self.model)}"] if self.model else []
-        named += [f"schema => {_quote(ddl(self.schema))}"] if self.schema else []
-        named += [f"order => {_quote(self.order)}"] if self.order else []
-        return f"llm({', '.join([_quote(self.task or self.prompt or ''), *self.fields, *named])})"
+        """As the user wrote it: `llm('classify', review)`, `llm_translate(review, 'French')`."""
+        return f"{self.function or 'llm'}({', '.join([*self._positional(), *self._named()])})"
+
+    def _positional(self) -> list[str]:
+        if self.function is None:
+            return [_quote(self.task or self.prompt or ""), *self.fields]
+        first = self._task.first if self._task else "fields"
+        if first == "endpoint":
+            return [_quote(self.model or "default"), _quote(self.prompt or "")]
+        if first == "prompt":
+            return [_quote(self.prompt or ""), *self.fields]
+        data = self.fields if first != "x" or len(self.fields) == 1 else (f"struct({', '.join(self.fields)})",)
+        return [*data, *(_constant(value) for _, value in self.arguments)]
+
+    def _named(self) -> list[str]:
+        own = self.function is None
+        told = own and (self.task is None or self._task is not None)  # else they are the task's own
+        named = [f"labels => {_constant(self.labels)}"] if self.labels and told else []
+        endpoint = not own and self._task is not None and self._task.first == "endpoint"
+        named += [f"{name} => {_constant(value)}" for name, value in self.arguments if own or endpoint]
+        named += [f"model => {_quote(self.model)}"] if self.model and not endpoint else []
+        named += [f"schema => {_quote(ddl(self.schema))}"] if self.schema and told and self.task is None else []
+        options = {"order": self.order, "max_tokens": self.max_tokens, "on_error": self.on_error}
+        return named + [f"{name} => {_constant(value)}" for name, value in options.items() if value]
+
+    @property
+    def _task(self) -> Task | None:
+        """The table's; None for a prompt, or a task of the user's own."""
+        return tasks().get(self.task) if self.task else None
 
     @property
     def instruction(self) -> str:
-        """What the model is to do: the user's prompt, or the task's with its labels and the data's place filled in."""
-        if self.task is None:
+        """What the model is to do: the user's prompt, or the task's with its arguments and the data's place."""
+        if self._task is None:
             return self.prompt or ""
-        task = tasks()[self.task]
-        key = "instruction" if self.choices == tuple(task["labels"]) else "instruction_for_labels"
+        values = {"labels": self.labels} if self.labels else {}
         place = "above" if self.data_first else "below"
-        return str(task[key]).replace("{place}", place).replace("{labels}", _enumerate(self.choices))
+        return self._task.instruct(values | dict(self.arguments), place, self.prompt or "")
 
     @property
     def form(self) -> str:
@@ -101,15 +143,17 @@ class LLMCall:
     @property
     def choices(self) -> tuple[str, ...]:
         """The only answers allowed: the call's labels, else the task's; empty for free text."""
-        if self.labels or self.task is None:
-            return self.labels
-        return tuple(tasks()[self.task]["labels"])
+        return self.labels or (self._task.labels if self._task else ())
 
 
-def _enumerate(labels: tuple[str, ...]) -> str:
-    """`negative, neutral or positive`."""
-    *head, last = labels
-    return f"{', '.join(head)} or {last}" if head else last
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _constant(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"array({', '.join(map(_quote, value))})"
+    return _quote(value) if isinstance(value, str) else str(value)
 
 
 def _quote(text: str) -> str:

@@ -30,9 +30,10 @@ def test_a_value_of_the_wrong_type_says_what_the_setting_means() -> None:
 
 def test_a_choice_that_is_none_names_the_choices() -> None:
     with pytest.raises(
-        ConfigError, match=r"sparkllm\.order takes one of fixed, auto, rows\+fields, got 'rows'; meaning:"
+        ConfigError,
+        match=r"sparkllm\.order takes one of fixed, fields, auto, rows\+fields, rows, off, got 'row'; meaning:",
     ):
-        LLMConfig.from_options({"order": "rows"})
+        LLMConfig.from_options({"order": "row"})
 
 
 def test_a_shared_path_with_credentials_is_refused_without_repeating_them() -> None:

@@ -1,0 +1,68 @@
+"""The constants that tasks take: what is right, and what is said of what is not."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from sparkllm.errors import CallError
+
+__all__ = ["constant_of", "nearest", "text_of"]
+
+
+def constant_of(function: str, name: str, kind: str, value: Any) -> Any:
+    """A value as the type of argument `kind` (tasks.py) has it; lists become tuples.
+
+    >>> constant_of("llm_classify", "labels", "LABELS", ["spam", "ham"])
+    ('spam', 'ham')
+
+    Raises:
+        CallError: it is of another type.
+    """
+    if kind == "STRING":
+        return text_of(function, name, value)
+    if kind == "INT":
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise CallError(f"{function}() expects {name} to be a constant INT of 0 or more, got {value!r}")
+        return value
+    if kind == "SCHEMA" and not isinstance(value, (list, tuple)):
+        return text_of(function, name, value)
+    return _texts(function, name, value, least=2 if kind == "LABELS" else 1)
+
+
+def text_of(function: str, name: str, value: Any) -> str:
+    """A text that is not empty.
+
+    Raises:
+        CallError: it is none.
+    """
+    if not isinstance(value, str):
+        raise CallError(f"{function}() expects {name} to be a constant STRING, got {value!r}")
+    if not value.strip():
+        raise CallError(f"{function}() expects {name} to hold text, got an empty STRING")
+    return value
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """`; did you mean 'classify'?`, or all of them."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+def _texts(function: str, name: str, value: Any, least: int) -> tuple[str, ...]:
+    def wrong(found: object) -> CallError:
+        return CallError(
+            f"{function}() expects {name} to be a constant array of at least {least} different, non-empty strings, got "
+            f"{found}; write array('yes', 'no')"
+        )
+
+    if not isinstance(value, (list, tuple)):
+        raise wrong(repr(value))
+    if not all(isinstance(text, str) and text.strip() for text in value):
+        raise wrong("one that is NULL, empty or no string")
+    if len(set(value)) < len(value):
+        raise wrong("one twice")
+    if len(value) < least:
+        raise wrong(len(value))
+    return tuple(value)
