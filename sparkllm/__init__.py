@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from sparkllm.control_channel import progress
     from sparkllm.errors import SparkLLMError
     from sparkllm.estimate import QueryEstimate, explain
+    from sparkllm.optimizer.transpile import transpile
     from sparkllm.placing import place
+    from sparkllm.plain_map import map  # noqa: A004 # users read sparkllm.map
+    from sparkllm.plain_sql import sql
     from sparkllm.query_workload import workload
     from sparkllm.report import QueryReport, last_report
     from sparkllm.spark_session import register, session, stop
@@ -36,11 +39,14 @@ __all__ = [
     "explain",
     "last_report",
     "llm",
+    "map",
     "place",
     "progress",
     "register",
     "session",
+    "sql",
     "stop",
+    "transpile",
     "workload",
 ]
 __version__ = "0.1.0"
@@ -54,11 +60,14 @@ _HOME = {
     "explain": "sparkllm.estimate",
     "last_report": "sparkllm.report",
     "llm": "sparkllm.udf.functions",
+    "map": "sparkllm.plain_map",
     "place": "sparkllm.placing",
     "progress": "sparkllm.control_channel",
     "register": "sparkllm.spark_session",
     "session": "sparkllm.spark_session",
+    "sql": "sparkllm.plain_sql",
     "stop": "sparkllm.spark_session",
+    "transpile": "sparkllm.optimizer.transpile",
     "workload": "sparkllm.query_workload",
 }
 

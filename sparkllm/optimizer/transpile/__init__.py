@@ -1,5 +1,5 @@
-"""Statements of other platforms -> ours: their AI functions one dialect in a file, the rest of the statement by sqlglot."""
+"""Statements of other platforms -> ours: the AI functions of one dialect in a file, the rest by sqlglot."""
 
-from sparkllm.optimizer.transpile.transpile import CannotTurn, Transpiled, transpile
+from sparkllm.optimizer.transpile.transpile import Remark, Transpiled, transpile
 
-__all__ = ["CannotTurn", "Transpiled", "transpile"]
+__all__ = ["Remark", "Transpiled", "transpile"]

@@ -7,7 +7,8 @@ from typing import Any
 from sqlglot import exp, parse_one
 from sqlglot.errors import ParseError
 
-from sparkllm.optimizer.transpile.foreign import CannotTurn, ours, text
+from sparkllm.errors import TranspileError
+from sparkllm.optimizer.transpile.foreign import ours, text
 
 __all__ = ["columns", "json_schema_columns", "named", "typed"]
 
@@ -22,16 +23,16 @@ def columns(written: str, dialect: str) -> str:
     'name STRING, tags ARRAY<STRING>, age BIGINT'
 
     Raises:
-        CannotTurn: they are no columns.
+        TranspileError: they are no columns.
     """
     try:
         table = parse_one(f"CREATE TABLE t ({written})", read=dialect)
     except ParseError as error:
-        raise CannotTurn(f"cannot read the schema {written!r}") from error
+        raise TranspileError(f"cannot read the schema {written!r}") from error
     defined = list(table.find_all(exp.ColumnDef))
     outer = [c for c in defined if isinstance(c.parent, exp.Schema)]
     if not outer or any(c.kind is None for c in outer):
-        raise CannotTurn(f"cannot read the schema {written!r}")
+        raise TranspileError(f"cannot read the schema {written!r}")
     return ", ".join(c.sql("spark", normalize_functions=False) for c in outer)
 
 
@@ -51,16 +52,16 @@ def json_schema_columns(schema: Any) -> str:
     'tags ARRAY<STRING>'
 
     Raises:
-        CannotTurn: it is no object's, or holds what an answer cannot have.
+        TranspileError: it is no object's, or holds what an answer cannot have.
     """
     if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict) or not schema["properties"]:
-        raise CannotTurn("takes a JSON schema of an object with properties")
+        raise TranspileError("takes a JSON schema of an object with properties")
     return ", ".join(
         _column(name, _type(kind), str(kind.get("description", ""))) for name, kind in schema["properties"].items()
     )
 
 
-def typed(kind: str, arguments: list[exp.Expression], options: dict[str, exp.Expression]) -> exp.Expression:
+def typed(kind: str, arguments: list[exp.Expr], options: dict[str, exp.Expr]) -> exp.Expr:
     """`llm(prompt, fields..., schema => ...)` for one type: a STRUCT, or a scalar that is unwrapped.
 
     >>> typed("DOUBLE", [text("How heavy?")], {}).sql("spark")
@@ -69,7 +70,7 @@ def typed(kind: str, arguments: list[exp.Expression], options: dict[str, exp.Exp
     try:
         parsed = exp.DataType.build(kind, dialect="databricks")
     except (ParseError, ValueError) as error:
-        raise CannotTurn(f"cannot read the type {kind!r}") from error
+        raise TranspileError(f"cannot read the type {kind!r}") from error
     if parsed.this == exp.DataType.Type.STRUCT:
         inner = ", ".join(c.sql("spark").replace(": ", " ", 1) for c in parsed.expressions)
         return ours("llm", *arguments, schema=text(inner), **options)
@@ -86,7 +87,7 @@ def _type(kind: dict[str, Any]) -> str:
         if inner:
             return f"STRUCT<{inner}>"
     if name not in _JSON:
-        raise CannotTurn(f"an answer has no type {name!r}")
+        raise TranspileError(f"an answer has no type {name!r}")
     return _JSON[name]
 
 

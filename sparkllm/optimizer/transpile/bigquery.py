@@ -1,7 +1,7 @@
 """BigQuery's AI functions.
 
-https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-ai-if, .../bigqueryml-syntax-ai-score,
-.../bigqueryml-syntax-ai-classify, .../bigqueryml-syntax-ai-generate, .../bigqueryml-syntax-ai-generate-bool, -double, -int.
+https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/bigqueryml-syntax-ai-if, and in the same place
+bigqueryml-syntax-ai-score, -ai-classify, -ai-generate, -ai-generate-bool, -ai-generate-double, -ai-generate-int.
 
 The AI.GENERATE functions give a STRUCT of the answer, `full_response` and `status`: what stands behind them (`.result`)
 is turned together with them (paths.py); `status` is '' where there is an answer.
@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlglot import exp
 
+from sparkllm.errors import TranspileError
 from sparkllm.optimizer.transpile.answers import columns, typed
-from sparkllm.optimizer.transpile.foreign import CannotTurn, ForeignCall, Handler, Turn, constant, ours
-from sparkllm.optimizer.transpile.foreign import plain_value, text
+from sparkllm.optimizer.transpile.foreign import ForeignCall, Handler, Turn, constant, ours, plain_value, text
 from sparkllm.optimizer.transpile.prompts import content, pieces, prompt
 
 __all__ = ["FUNCTIONS", "OTHERS"]
@@ -26,20 +26,20 @@ _HOW = ("connection_id", "endpoint", "embeddings", "optimization_mode", "max_err
 def _prompted(function: str) -> Handler:
     """`AI.IF(prompt, ...)` and `AI.SCORE(prompt, ...)`."""
 
-    def turned(call: ForeignCall, turn: Turn) -> exp.Expression:
+    def turned(call: ForeignCall, turn: Turn) -> exp.Expr:
         given = call.bind("prompt", "examples", *_HOW)
         if "examples" in given:
-            raise CannotTurn("examples have no counterpart")
+            raise TranspileError("examples have no counterpart")
         return ours(function, *prompt(pieces(given["prompt"])), **_where(given, turn))
 
     return turned
 
 
-def _classify(call: ForeignCall, turn: Turn) -> exp.Expression:
+def _classify(call: ForeignCall, turn: Turn) -> exp.Expr:
     """`AI.CLASSIFY(input, categories => [...] or [(label, description)] [, output_mode => 'single'])`."""
     given = call.bind("input", "categories", "examples", "output_mode", *_HOW)
     if "examples" in given or (constant(given.get("output_mode")) or "single").lower() != "single":
-        raise CannotTurn("several labels for one row, and examples, have no counterpart")
+        raise TranspileError("several labels for one row, and examples, have no counterpart")
     options = _where(given, turn)
     found = [_described(c) for c in plain_value(given.get("categories"))]
     array, data = exp.Array(expressions=[text(label) for label, _ in found]), content(given["input"])
@@ -57,7 +57,7 @@ def _described(category: Any) -> tuple[str, str]:
     return (category, "") if isinstance(category, str) else (str(category[0]), str(category[1]))
 
 
-def _generate(call: ForeignCall, turn: Turn) -> exp.Expression:
+def _generate(call: ForeignCall, turn: Turn) -> exp.Expr:
     """`AI.GENERATE(prompt [, output_schema => 'a STRING' ...])` -> STRUCT<result> or STRUCT of those columns."""
     given = call.bind("prompt", "endpoint", "model_params", "output_schema", *(h for h in _HOW if h != "endpoint"))
     options = _where(given, turn) | _parameters(given.get("model_params"), turn)
@@ -65,7 +65,7 @@ def _generate(call: ForeignCall, turn: Turn) -> exp.Expression:
     if "output_schema" in given:
         schema = constant(given["output_schema"])
         if schema is None:
-            raise CannotTurn("takes a constant output_schema")
+            raise TranspileError("takes a constant output_schema")
         return ours("llm", *arguments, schema=text(columns(schema, "bigquery")), **options)
     return _result(ours("llm_gen", *arguments, **options))
 
@@ -73,7 +73,7 @@ def _generate(call: ForeignCall, turn: Turn) -> exp.Expression:
 def _generate_typed(kind: str) -> Handler:
     """`AI.GENERATE_BOOL(prompt, ...)`, `_INT` and `_DOUBLE` -> STRUCT<result>."""
 
-    def turned(call: ForeignCall, turn: Turn) -> exp.Expression:
+    def turned(call: ForeignCall, turn: Turn) -> exp.Expr:
         given = call.bind("prompt", "endpoint", "model_params", *(h for h in _HOW if h != "endpoint"))
         options = _where(given, turn) | _parameters(given.get("model_params"), turn)
         arguments = prompt(pieces(given["prompt"]))
@@ -83,17 +83,17 @@ def _generate_typed(kind: str) -> Handler:
     return turned
 
 
-def _result(answer: exp.Expression) -> exp.Expression:
+def _result(answer: exp.Expr) -> exp.Expr:
     return exp.Struct(expressions=[exp.alias_(answer, "result")])
 
 
-def _where(given: dict[str, exp.Expression], turn: Turn) -> dict[str, exp.Expression]:
+def _where(given: dict[str, exp.Expr], turn: Turn) -> dict[str, exp.Expr]:
     """Whose model answers, and how it is reached, which is the session's affair."""
     turn.left_out(given, *(name for name in _HOW if name != "endpoint"))
     return turn.model(given.get("endpoint"))
 
 
-def _parameters(given: exp.Expression | None, turn: Turn) -> dict[str, exp.Expression]:
+def _parameters(given: exp.Expr | None, turn: Turn) -> dict[str, exp.Expr]:
     found = plain_value(given) if given is not None else {}
     config = found.get("generation_config", found.get("generationConfig", {}))
     most = config.pop("max_output_tokens", config.pop("maxOutputTokens", None))

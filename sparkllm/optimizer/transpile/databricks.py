@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlglot import exp
 
+from sparkllm.errors import TranspileError
 from sparkllm.optimizer.transpile.answers import json_schema_columns, typed
-from sparkllm.optimizer.transpile.foreign import CannotTurn, ForeignCall, Handler, Turn, constant, ours
-from sparkllm.optimizer.transpile.foreign import plain_value, text
+from sparkllm.optimizer.transpile.foreign import ForeignCall, Handler, Turn, constant, ours, plain_value, text
 from sparkllm.optimizer.transpile.prompts import pieces, prompt
 
 __all__ = ["FUNCTIONS", "OTHERS"]
@@ -23,14 +23,14 @@ _SENTIMENTS = ("positive", "negative", "neutral", "mixed")
 _QUERY = ("endpoint", "request", "returnType", "failOnError", "modelParameters", "responseFormat")
 
 
-def ai_query(call: ForeignCall, turn: Turn) -> exp.Expression:
+def ai_query(call: ForeignCall, turn: Turn) -> exp.Expr:
     """`ai_query(endpoint, request [, returnType, failOnError, modelParameters, responseFormat])`.
 
     With `failOnError => false` the answer is STRUCT<result, errorMessage>, as there.
     """
     given = call.bind(*_QUERY)
     if "request" not in given:
-        raise CannotTurn("takes an endpoint and a request")
+        raise TranspileError("takes an endpoint and a request")
     options = turn.model(given["endpoint"]) | _parameters(given.get("modelParameters"), turn)
     arguments = prompt(pieces(given["request"]))
     fails = given.get("failOnError")
@@ -45,22 +45,22 @@ def ai_query(call: ForeignCall, turn: Turn) -> exp.Expression:
 
 
 def _answer(
-    given: dict[str, exp.Expression],
-    arguments: list[exp.Expression],
-    options: dict[str, exp.Expression],
+    given: dict[str, exp.Expr],
+    arguments: list[exp.Expr],
+    options: dict[str, exp.Expr],
     whole: bool = False,
-) -> exp.Expression:
+) -> exp.Expr:
     """`whole`: an answer that has to be computed with, as it would be unwrapped, cannot be held beside its error."""
     kind, form = constant(given.get("returnType")), constant(given.get("responseFormat"))
     if form is not None and form.strip() != '{"type": "text"}':
         found = ours("llm", *arguments, schema=text(_response_format(form)), **options)
-        answer: exp.Expression = exp.Anonymous(this="to_json", expressions=[found])
+        answer: exp.Expr = exp.Anonymous(this="to_json", expressions=[found])
     elif kind is None or kind.upper() == "STRING":
         return ours("llm_gen", *arguments, **options)
     else:
         answer = typed(kind, arguments, options)
-    if whole and not isinstance(answer, exp.Anonymous) or whole and answer.name == "to_json":
-        raise CannotTurn("failOnError => false together with this type of answer has no counterpart")
+    if whole and (not isinstance(answer, exp.Anonymous) or answer.name == "to_json"):
+        raise TranspileError("failOnError => false together with this type of answer has no counterpart")
     return answer
 
 
@@ -74,13 +74,13 @@ def _response_format(written: str) -> str:
     try:
         form: Any = json.loads(written)
     except ValueError as error:
-        raise CannotTurn(f"cannot read the responseFormat {written!r}") from error
+        raise TranspileError(f"cannot read the responseFormat {written!r}") from error
     if not isinstance(form, dict) or form.get("type") != "json_schema":
-        raise CannotTurn("takes a responseFormat with a schema")
+        raise TranspileError("takes a responseFormat with a schema")
     return json_schema_columns(form.get("json_schema", {}).get("schema"))
 
 
-def _parameters(given: exp.Expression | None, turn: Turn) -> dict[str, exp.Expression]:
+def _parameters(given: exp.Expr | None, turn: Turn) -> dict[str, exp.Expr]:
     if given is None:
         return {}
     found = plain_value(given)
@@ -88,55 +88,55 @@ def _parameters(given: exp.Expression | None, turn: Turn) -> dict[str, exp.Expre
     return {"max_tokens": exp.Literal.number(found["max_tokens"])} if "max_tokens" in found else {}
 
 
-def labels(e: exp.Expression | None) -> exp.Expression:
+def labels(e: exp.Expr | None) -> exp.Expr:
     """`ARRAY('a', 'b')`, or the same as JSON text, as an array of literals.
 
     Raises:
-        CannotTurn: it is not constant, or its labels have descriptions.
+        TranspileError: it is not constant, or its labels have descriptions.
     """
     written = constant(e)
     found = json.loads(written) if written is not None and written.lstrip()[:1] in ("[", "{") else plain_value(e)
     if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
-        raise CannotTurn("takes labels without descriptions")
+        raise TranspileError("takes labels without descriptions")
     return exp.Array(expressions=[text(label) for label in found])
 
 
-def _classify(call: ForeignCall, turn: Turn) -> exp.Expression:
+def _classify(call: ForeignCall, turn: Turn) -> exp.Expr:
     given = call.bind("content", "labels")
     return ours("llm_classify", given["content"], labels(given.get("labels")))
 
 
-def _extract(call: ForeignCall, turn: Turn) -> exp.Expression:
+def _extract(call: ForeignCall, turn: Turn) -> exp.Expr:
     given = call.bind("content", "labels")
     return ours("llm_extract", given["content"], labels(given.get("labels")))
 
 
-def _mask(call: ForeignCall, turn: Turn) -> exp.Expression:
+def _mask(call: ForeignCall, turn: Turn) -> exp.Expr:
     given = call.bind("content", "labels")
     return ours("llm_mask", given["content"], labels(given.get("labels")))
 
 
-def _gen(call: ForeignCall, turn: Turn) -> exp.Expression:
+def _gen(call: ForeignCall, turn: Turn) -> exp.Expr:
     return ours("llm_gen", *prompt(pieces(call.bind("prompt")["prompt"])))
 
 
-def _summarize(call: ForeignCall, turn: Turn) -> exp.Expression:
+def _summarize(call: ForeignCall, turn: Turn) -> exp.Expr:
     return ours("llm_summarize", *call.bind("content", "max_words").values())
 
 
-def _translate(call: ForeignCall, turn: Turn) -> exp.Expression:
+def _translate(call: ForeignCall, turn: Turn) -> exp.Expr:
     return ours("llm_translate", *call.bind("content", "to_lang").values())
 
 
-def _fix_grammar(call: ForeignCall, turn: Turn) -> exp.Expression:
+def _fix_grammar(call: ForeignCall, turn: Turn) -> exp.Expr:
     return ours("llm_fix_grammar", call.bind("content")["content"])
 
 
-def _sentiment(call: ForeignCall, turn: Turn) -> exp.Expression:
+def _sentiment(call: ForeignCall, turn: Turn) -> exp.Expr:
     return ours("llm_classify", call.bind("content")["content"], exp.Array(expressions=list(map(text, _SENTIMENTS))))
 
 
-def _similarity(call: ForeignCall, turn: Turn) -> exp.Expression:
+def _similarity(call: ForeignCall, turn: Turn) -> exp.Expr:
     return ours("ai_similarity", *call.bind("expr1", "expr2").values())
 
 

@@ -9,13 +9,9 @@ from typing import Any
 
 from sqlglot import exp
 
-from sparkllm.errors import CallError
+from sparkllm.errors import TranspileError
 
-__all__ = ["CannotTurn", "ForeignCall", "Handler", "Turn", "constant", "ours", "plain_value", "text"]
-
-
-class CannotTurn(CallError):
-    """A function, or a use of it, that has no counterpart here."""
+__all__ = ["ForeignCall", "Handler", "Turn", "constant", "ours", "plain_value", "text"]
 
 
 @dataclass
@@ -30,25 +26,25 @@ class ForeignCall:
     """
 
     name: str
-    node: exp.Expression
-    positional: list[exp.Expression]
-    named: dict[str, exp.Expression] = field(default_factory=dict)
+    node: exp.Expr
+    positional: list[exp.Expr]
+    named: dict[str, exp.Expr] = field(default_factory=dict)
     text: str = ""
     line: int = 0
 
-    def bind(self, *names: str) -> dict[str, exp.Expression]:
+    def bind(self, *names: str) -> dict[str, exp.Expr]:
         """The arguments by name, those without one in this order.
 
         Raises:
-            CannotTurn: more arguments than names, an unknown name, or one given twice.
+            TranspileError: more arguments than names, an unknown name, or one given twice.
         """
         if len(self.positional) > len(names):
-            raise CannotTurn(f"takes at most {len(names)} arguments here, found {len(self.positional)}")
+            raise TranspileError(f"takes at most {len(names)} arguments here, found {len(self.positional)}")
         bound = dict(zip(names, self.positional, strict=False))
         lower = {name.lower(): name for name in names}
         for key, value in self.named.items():
             if key not in lower or lower[key] in bound:
-                raise CannotTurn(f"argument {key} has no counterpart")
+                raise TranspileError(f"argument {key} has no counterpart")
             bound[lower[key]] = value
         return bound
 
@@ -60,35 +56,35 @@ class Turn:
     models: Mapping[str, str]
     notes: list[str] = field(default_factory=list)
 
-    def model(self, name: exp.Expression | None) -> dict[str, exp.Expression]:
+    def model(self, name: exp.Expr | None) -> dict[str, exp.Expr]:
         """`model => ...`, where the user has said which model stands for a platform's; else the session's answers."""
         if name is None:
             return {}
         known = constant(name)
-        if known in self.models:
+        if known is not None and known in self.models:
             return {"model": text(self.models[known])}
         self.notes.append(f"model {known or name.sql()}: left out, the session's model answers (see `models`)")
         return {}
 
-    def left_out(self, arguments: Mapping[str, exp.Expression], *names: str) -> None:
+    def left_out(self, arguments: Mapping[str, exp.Expr], *names: str) -> None:
         """Say of those arguments that are given that nothing stands for them."""
         self.notes.extend(f"{name} is left out" for name in names if name in arguments)
 
 
-Handler = Callable[[ForeignCall, Turn], exp.Expression]
+Handler = Callable[[ForeignCall, Turn], exp.Expr]
 
 
-def constant(e: exp.Expression | None) -> str | None:
+def constant(e: exp.Expr | None) -> str | None:
     """The text of a string literal; None for anything else."""
     return str(e.this) if isinstance(e, exp.Literal) and e.is_string else None
 
 
-def text(value: str) -> exp.Expression:
+def text(value: str) -> exp.Expr:
     """A string literal."""
     return exp.Literal.string(value)
 
 
-def ours(name: str, *arguments: exp.Expression, **options: exp.Expression) -> exp.Expression:
+def ours(name: str, *arguments: exp.Expr, **options: exp.Expr) -> exp.Expr:
     """A call of one of our functions.
 
     >>> ours("llm_gen", text("Say hello."), max_tokens=exp.Literal.number(5)).sql("spark")
@@ -98,11 +94,11 @@ def ours(name: str, *arguments: exp.Expression, **options: exp.Expression) -> ex
     return exp.Anonymous(this=name, expressions=[*(a.copy() for a in arguments), *named])
 
 
-def plain_value(e: exp.Expression | None) -> Any:
+def plain_value(e: exp.Expr | None) -> Any:
     """A constant object, array, number, text or JSON text as Python has it.
 
     Raises:
-        CannotTurn: it is not constant.
+        TranspileError: it is not constant.
     """
     if isinstance(e, exp.ParseJSON | exp.Cast | exp.Paren):
         inner = constant(e.this)
@@ -118,12 +114,12 @@ def plain_value(e: exp.Expression | None) -> Any:
     return _object(e)
 
 
-def _object(e: exp.Expression | None) -> dict[str, Any]:
+def _object(e: exp.Expr | None) -> dict[str, Any]:
     if isinstance(e, exp.VarMap | exp.Map):
         keys, values = e.args["keys"].expressions, e.args["values"].expressions
         return {str(plain_value(k)): plain_value(v) for k, v in zip(keys, values, strict=True)}
     if not isinstance(e, exp.Struct):
-        raise CannotTurn(f"takes a constant, found {e.sql() if e is not None else 'nothing'}")
+        raise TranspileError(f"takes a constant, found {e.sql() if e is not None else 'nothing'}")
     found = {}
     for i, item in enumerate(e.expressions):
         if isinstance(item, exp.PropertyEQ):

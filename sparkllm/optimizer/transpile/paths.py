@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from sparkllm.optimizer.transpile.foreign import CannotTurn, text
+from sparkllm.errors import TranspileError
+from sparkllm.optimizer.transpile.foreign import text
 
 __all__ = ["put"]
 
@@ -12,7 +13,7 @@ Step = str | int
 _RAW = "full_response"
 
 
-def put(node: exp.Expression, answer: exp.Expression) -> None:
+def put(node: exp.Expr, answer: exp.Expr) -> None:
     """Put `answer` in the place of `node` and of the steps behind it.
 
     >>> from sqlglot import parse_one
@@ -28,7 +29,7 @@ def put(node: exp.Expression, answer: exp.Expression) -> None:
     node.replace(answer)
 
 
-def _steps_behind(node: exp.Expression) -> list[Step] | None:
+def _steps_behind(node: exp.Expr) -> list[Step] | None:
     parent = node.parent
     if parent is None or parent.args.get("this") is not node:
         return None
@@ -43,19 +44,19 @@ def _steps_behind(node: exp.Expression) -> list[Step] | None:
     return None
 
 
-def _select(answer: exp.Expression, step: Step) -> exp.Expression:
+def _select(answer: exp.Expr, step: Step) -> exp.Expr:
     if isinstance(answer, exp.Array) and isinstance(step, int) and step < len(answer.expressions):
         return answer.expressions[step]
     if isinstance(answer, exp.Struct) and isinstance(step, str):
         return _field(answer, step)
     if step == _RAW:
-        raise CannotTurn("the model's whole response is not kept, only its answer")
+        raise TranspileError("the model's whole response is not kept, only its answer")
     if isinstance(step, int):
         return exp.Bracket(this=answer, expressions=[exp.Literal.number(step)])
     return exp.Dot(this=answer, expression=exp.to_identifier(step))
 
 
-def _field(struct: exp.Struct, name: str) -> exp.Expression:
+def _field(struct: exp.Struct, name: str) -> exp.Expr:
     values = {item.alias.lower(): item.this for item in struct.expressions}
     if name.lower() in values:
         return values[name.lower()]
@@ -65,4 +66,4 @@ def _field(struct: exp.Struct, name: str) -> exp.Expression:
         answer.append("expressions", option)
         error = exp.Dot(this=answer, expression=exp.to_identifier("error"))
         return exp.Coalesce(this=error, expressions=[text("")])
-    raise CannotTurn(f"{name} has no counterpart; there is {', '.join(values)}")
+    raise TranspileError(f"{name} has no counterpart; there is {', '.join(values)}")

@@ -10,18 +10,19 @@ import re
 
 from sqlglot import exp
 
-from sparkllm.optimizer.transpile.foreign import CannotTurn, constant, text
+from sparkllm.errors import TranspileError
+from sparkllm.optimizer.transpile.foreign import constant, text
 
 __all__ = ["Piece", "content", "pieces", "prompt", "template"]
 
-Piece = str | exp.Expression
+Piece = str | exp.Expr
 
 _NUMBER = re.compile(r"\{(\d+)\}")
 _FIELD = re.compile(r"\{([^\W\d]\w*(?:\.[^\W\d]\w*)*)\}")  # what llm() takes for a field's place
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
-def pieces(e: exp.Expression) -> list[Piece]:
+def pieces(e: exp.Expr) -> list[Piece]:
     """`'About ' || a`, `concat('About ', a)`, BigQuery's `('About ', a)` -> the text and the column."""
     if constant(e) is not None:
         return [str(constant(e))]
@@ -40,27 +41,27 @@ def pieces(e: exp.Expression) -> list[Piece]:
     return [e]
 
 
-def template(arguments: list[exp.Expression]) -> list[Piece]:
+def template(arguments: list[exp.Expr]) -> list[Piece]:
     """`PROMPT('Is {0} about {1}?', a, b)`.
 
     Raises:
-        CannotTurn: the template is not constant, or a number in it has no argument.
+        TranspileError: the template is not constant, or a number in it has no argument.
     """
     written = constant(arguments[0]) if arguments else None
     if written is None:
-        raise CannotTurn("PROMPT takes a constant template")
+        raise TranspileError("PROMPT takes a constant template")
     out: list[Piece] = []
     for i, part in enumerate(_NUMBER.split(written)):
         if i % 2 == 0:
             out += [part] if part else []
         elif int(part) + 1 >= len(arguments):
-            raise CannotTurn(f"PROMPT has no argument {{{part}}}")
+            raise TranspileError(f"PROMPT has no argument {{{part}}}")
         else:
             out += pieces(arguments[int(part) + 1])
     return out
 
 
-def prompt(parts: list[Piece]) -> list[exp.Expression]:
+def prompt(parts: list[Piece]) -> list[exp.Expr]:
     """The prompt as a literal, and its fields behind it: columns, or a struct that names them.
 
     >>> [e.sql("spark") for e in prompt(["Is ", exp.column("review", "t"), " about {price}?"])]
@@ -69,7 +70,7 @@ def prompt(parts: list[Piece]) -> list[exp.Expression]:
     ["'{value}{a}{a_2}'", 'STRUCT(UPPER(a) AS value, u.a AS a, a AS a_2)']
     """
     names: dict[str, str] = {}
-    fields: dict[str, exp.Expression] = {}
+    fields: dict[str, exp.Expr] = {}
     written = []
     for part in parts:
         if isinstance(part, str):
@@ -83,11 +84,11 @@ def prompt(parts: list[Piece]) -> list[exp.Expression]:
     return [text("".join(written)), *_arguments(fields)]
 
 
-def content(e: exp.Expression) -> exp.Expression:
+def content(e: exp.Expr) -> exp.Expr:
     """Data, which is one expression: what is put together from several stays so.
 
     Raises:
-        CannotTurn: it is a prompt with places of its own.
+        TranspileError: it is a prompt with places of its own.
     """
     parts = pieces(e)
     if isinstance(e, exp.Tuple | exp.Struct) or (isinstance(e, exp.Anonymous) and e.name.upper() == "PROMPT"):
@@ -96,17 +97,17 @@ def content(e: exp.Expression) -> exp.Expression:
     return e
 
 
-def _arguments(fields: dict[str, exp.Expression]) -> list[exp.Expression]:
+def _arguments(fields: dict[str, exp.Expr]) -> list[exp.Expr]:
     if all(isinstance(e, exp.Column) and e.name == name for name, e in fields.items()):
         return list(fields.values())
     return [exp.Struct(expressions=[exp.alias_(e.copy(), name) for name, e in fields.items()])]
 
 
-def _free(e: exp.Expression, taken: dict[str, exp.Expression]) -> str:
+def _free(e: exp.Expr, taken: dict[str, exp.Expr]) -> str:
     own = e.name if isinstance(e, exp.Column | exp.Dot) and _WORD.fullmatch(e.name) else "value"
     free = (f"{own}_{i}" if i > 1 else own for i in range(1, len(taken) + 2))
     return next(name for name in free if name.lower() not in {t.lower() for t in taken})
 
 
-def _value(item: exp.Expression) -> exp.Expression:
+def _value(item: exp.Expr) -> exp.Expr:
     return item.expression if isinstance(item, exp.PropertyEQ) else item.this if isinstance(item, exp.Alias) else item

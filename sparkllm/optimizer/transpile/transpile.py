@@ -12,12 +12,12 @@ from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, ParseError
 
-from sparkllm.errors import CallError
+from sparkllm.errors import CallError, TranspileError
 from sparkllm.optimizer.transpile import bigquery, databricks, snowflake
-from sparkllm.optimizer.transpile.foreign import CannotTurn, ForeignCall, Turn
+from sparkllm.optimizer.transpile.foreign import ForeignCall, Turn
 from sparkllm.optimizer.transpile.paths import put
 
-__all__ = ["CannotTurn", "Remark", "Transpiled", "transpile"]
+__all__ = ["Remark", "Transpiled", "transpile"]
 
 _DIALECTS: dict[str, ModuleType] = {"databricks": databricks, "snowflake": snowflake, "bigquery": bigquery}
 _FAMILIES = {"databricks": ("ai_",), "snowflake": ("ai_", "snowflake.cortex."), "bigquery": ("ai.", "ml.generate_")}
@@ -69,21 +69,23 @@ def transpile(sql: str, read: str, *, models: Mapping[str, str] | None = None, s
         strict: raise where something could not be turned.
 
     Raises:
-        CannotTurn: `strict`, and something could not be turned; the message lists all of it.
+        TranspileError: `strict`, and something could not be turned; the message lists all of it.
         CallError: an unknown dialect, or a text that is no statement of it.
     """
     if read not in _DIALECTS:
         near = difflib.get_close_matches(read, _DIALECTS, n=1)
-        raise CallError(f"read is one of {', '.join(_DIALECTS)}, got {read!r}{f'; did you mean {near[0]!r}?' * len(near)}")
+        raise CallError(
+            f"read is one of {', '.join(_DIALECTS)}, got {read!r}{f'; did you mean {near[0]!r}?' * len(near)}"
+        )
     work = _Work(read, dict(models or {}))
     out = Transpiled(";\n".join(work.statement(tree) for tree in _parsed(sql, read)))
     out.unsupported, out.notes = tuple(work.unsupported), tuple(work.notes)
     if strict and out.unsupported:
-        raise CannotTurn("cannot turn:\n" + "\n".join(map(str, out.unsupported)))
+        raise TranspileError("cannot turn:\n" + "\n".join(map(str, out.unsupported)))
     return out
 
 
-def _parsed(sql: str, read: str) -> list[exp.Expression]:
+def _parsed(sql: str, read: str) -> list[exp.Expr]:
     dialect = Dialect.get_or_raise(read)
     try:
         if read == "bigquery":
@@ -111,7 +113,7 @@ class _Work:
         self.unsupported: list[Remark] = []
         self.notes: list[Remark] = []
 
-    def statement(self, tree: exp.Expression) -> str:
+    def statement(self, tree: exp.Expr) -> str:
         _name_columns(tree)
         for call in reversed(list(_calls(tree, self._read))):  # inner ones first
             self._turn(call)
@@ -126,18 +128,18 @@ class _Work:
         turn, rules = Turn(self._models), _DIALECTS[self._read]
         try:
             if call.name not in rules.FUNCTIONS:
-                raise CannotTurn(rules.OTHERS.get(call.name, "is not known"))
+                raise TranspileError(rules.OTHERS.get(call.name, "is not known"))
             put(call.node, rules.FUNCTIONS[call.name](_again(call), turn))
-        except CannotTurn as reason:
+        except TranspileError as reason:
             self.unsupported.append(Remark(call.text, str(reason), call.line))
         except (KeyError, IndexError, AttributeError, TypeError, ValueError):  # no such argument, or of another form
-            reason = "is not written as the platform's documentation has it"
-            self.unsupported.append(Remark(call.text, reason, call.line))
+            strange = "is not written as the platform's documentation has it"
+            self.unsupported.append(Remark(call.text, strange, call.line))
         else:
             self.notes += [Remark(call.text, note, call.line) for note in turn.notes]
 
 
-def _name_columns(tree: exp.Expression) -> None:
+def _name_columns(tree: exp.Expr) -> None:
     """sqlglot puts a SELECT with QUALIFY into another one, and takes the name of a function for its column's."""
     for select in tree.find_all(exp.Select):
         for i, column in enumerate(select.expressions if select.args.get("qualify") else [], 1):
@@ -145,7 +147,7 @@ def _name_columns(tree: exp.Expression) -> None:
                 column.replace(exp.alias_(column.copy(), f"_col_{i}"))
 
 
-def _calls(tree: exp.Expression, read: str) -> Iterator[ForeignCall]:
+def _calls(tree: exp.Expr, read: str) -> Iterator[ForeignCall]:
     for node in tree.walk():
         name, whole, function = _named(node)
         if name and name.startswith(_FAMILIES[read]):
@@ -159,12 +161,13 @@ def _again(call: ForeignCall) -> ForeignCall:
     return ForeignCall(call.name, call.node, *_arguments(function), call.text, call.line)
 
 
-def _named(node: exp.Expression) -> tuple[str, exp.Expression, exp.Expression]:
+def _named(node: exp.Expr) -> tuple[str, exp.Expr, exp.Expr]:
     """(name with its schema in lower case, what stands for the call, the function); no name where it is none."""
     if not isinstance(node, exp.Func) or isinstance(node, exp.Cast | exp.Connector):
         return "", node, node
     own = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
-    parent, whole, path = node.parent, node, ""
+    whole: exp.Expr = node
+    parent, path = node.parent, ""
     if isinstance(parent, exp.Dot) and parent.expression is node:
         names = parent.this.flatten() if isinstance(parent.this, exp.Dot) else [parent.this]
         whole, path = parent, ".".join(part.name for part in names) + "."
@@ -173,14 +176,14 @@ def _named(node: exp.Expression) -> tuple[str, exp.Expression, exp.Expression]:
     return (path + (own[:-1] if own == _IF else own)).lower(), whole, node
 
 
-def _arguments(function: exp.Expression) -> tuple[list[exp.Expression], dict[str, exp.Expression]]:
+def _arguments(function: exp.Expr) -> tuple[list[exp.Expr], dict[str, exp.Expr]]:
     given = function.expressions if isinstance(function, exp.Anonymous) else _typed_arguments(function)
     named = {a.this.name.lower(): a.expression for a in given if isinstance(a, exp.Kwarg)}
     return [a for a in given if not isinstance(a, exp.Kwarg)], named
 
 
-def _typed_arguments(function: exp.Expression) -> list[exp.Expression]:
+def _typed_arguments(function: exp.Expr) -> list[exp.Expr]:
     """Where sqlglot takes the first argument for a table or a model, it is a column here."""
     values = [function.args.get(name) for name in function.arg_types]
     some = [v for value in values if value for v in (value if isinstance(value, list) else [value])]
-    return [exp.column(*reversed(v.parts)) if isinstance(v, exp.Table) else v for v in some]
+    return [exp.column(v.this, v.args.get("db")) if isinstance(v, exp.Table) else v for v in some]
