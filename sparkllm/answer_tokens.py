@@ -28,7 +28,7 @@ def answer_tokens(
     shown = example(call.schema) if call.schema else None
     if shown is not None:
         return float(_tokens(tokenizer, shown) + _END), ""
-    tokens = SHARE * config.max_tokens
+    tokens = SHARE * (call.max_tokens or config.max_tokens)
     return tokens, f"answers of {tokens:,.0f} tokens assumed, {SHARE:.0%} of maxTokens: give output_tokens if you know"
 
 

@@ -125,8 +125,8 @@ class LLMConfig:
 
     order: str = _setting(
         "fixed",
-        "Fields in prompts: `fixed`, one order for all rows; `rows+fields`, one for each row; `auto`, that where it "
-        "shares 3 % more of the data.",
+        "Prompts: `fixed` or `fields`, one order of the fields for all rows; `rows+fields`, one for each row; `auto`, "
+        "that where it shares 3 % more of the data; `rows`, fields as the query has them; `off`, rows too.",
         choices=ORDERS,
     )
     tasks: int = _setting(0, "Spark tasks that the rows of a call are cut into; 0 takes two for each core.", least=0)

@@ -50,8 +50,8 @@ class CallReport:
         predicted_tokens, predicted_data_tokens: the same two as a cold cache of any size would have served, block by
             block, with the prompts of each task in the order they were sent.
         start_ms: time spent starting an engine, in milliseconds.
-        null_fields, too_long, truncated, engine_error, engine_killed, budget: rows that are NULL, by reason; only a
-            typed answer is `truncated`: plain text may be cut and stays.
+        null_fields, too_long, truncated, engine_error, engine_killed, budget: rows that are NULL, by reason; the text
+            that `llm()` gives to a prompt of your own may be cut and stays, any other answer is `truncated` then.
     """
 
     call: LLMCall

@@ -34,6 +34,7 @@ class Sampling:
         choices: the only answers allowed (vLLM's structured output); empty for free text.
         json_schema: what the answer must be, as sparkllm/answer_schema.py writes it; empty for free text. An answer
             that `max_tokens` cuts is then none.
+        whole: a text that `max_tokens` cuts is no answer either.
     """
 
     max_tokens: int = 128
@@ -42,10 +43,14 @@ class Sampling:
     choices: tuple[str, ...] = ()
     min_tokens: int = 0
     json_schema: str = ""
+    whole: bool = False
 
     def to_json(self) -> str:
-        """One JSON object, the inverse of `from_json`."""
-        return json.dumps(asdict(self))
+        """One JSON object, the inverse of `from_json`.
+
+        Answers are kept under it: what came later is in it only where it is set.
+        """
+        return json.dumps({k: v for k, v in asdict(self).items() if k != "whole" or v})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -95,15 +95,15 @@ class VLLMEngine:
         # The token that ended the answer is not part of it.
         text_ids = output.token_ids[:-1] if output.finish_reason == "stop" else output.token_ids
         text = self._tokenizer.decode(list(text_ids), skip_special_tokens=True)
-        if sampling.json_schema and output.finish_reason == "length":
-            why = f"the answer was cut after {len(output.token_ids)} tokens, before its JSON had ended"
-            return Answer(None, f"{why}; raise spark.sparkllm.maxTokens", *counts, truncated=True)
+        cut = output.finish_reason == "length"
+        if cut and (sampling.json_schema or sampling.whole):
+            end = "before its JSON had ended" if sampling.json_schema else "before its text had ended"
+            why = f"the answer was cut after {len(output.token_ids)} tokens, {end}"
+            return Answer(None, f"{why}; raise spark.sparkllm.maxTokens or max_tokens", *counts, truncated=True)
         if sampling.choices and text not in sampling.choices:
-            why = (
-                f"max_tokens={sampling.max_tokens} cut it" if output.finish_reason == "length" else output.finish_reason
-            )
+            why = f"max_tokens={sampling.max_tokens} cut it" if cut else output.finish_reason
             # Errors reach logs: no text that may hold data.
-            return Answer(None, f"the answer is not one of the labels ({why})", *counts)
+            return Answer(None, f"the answer is not one of the labels ({why})", *counts, truncated=cut)
         return Answer(text, None, *counts)
 
     async def reset_prefix_cache(self) -> None:

@@ -49,7 +49,7 @@ def evaluate(batches: Batches) -> Iterator[pa.StructArray]:
 
     Raises:
         EngineStartError, EngineDiedError: there is no engine to answer, or it has died too often.
-        RowError: a row has no answer and `spark.sparkllm.failOnError` is true.
+        RowError: a row has no answer, and `spark.sparkllm.failOnError` is true or the call says on_error => 'fail'.
         BudgetError: the query's budget is used up and `spark.sparkllm.onBudget` is `fail`.
         ReaderGone: nobody reads the answers any more; the engine has been told to drop what is under way.
     """
@@ -74,7 +74,8 @@ def _rows_that_stay(task: Task, engine: TaskEngine, sample: pa.StructArray) -> i
     """Rows of the largest window whose data is still in the KV cache when the query's next call asks about them."""
     if not task.call.data_first or not engine.info.cache_tokens:
         return task.config.max_window_rows
-    row_tokens = sample.nbytes / len(sample) / _BYTES_PER_TOKEN + (0 if task.call.choices else task.config.max_tokens)
+    call, most = task.call, task.call.max_tokens or task.config.max_tokens
+    row_tokens = sample.nbytes / len(sample) / _BYTES_PER_TOKEN + (0 if call.choices else most)
     # Every task of this host shares the engine, and there are no more of them than cores.
     return max(1, window_rows(engine.info.cache_tokens, usable_cores(), row_tokens))
 

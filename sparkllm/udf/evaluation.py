@@ -35,7 +35,7 @@ _ENGINE_COUNTS = ("prompt_tokens", "cached_tokens", "output_tokens")
 _PREFIX_COUNTS = ("static_tokens", "cached_data_tokens", "predicted_tokens", "predicted_data_tokens")
 _LEDGER_COUNTS = ("ledger_rows", "ledger_prompts")
 COUNTS = ("distinct", "requests", *_LEDGER_COUNTS, *_ENGINE_COUNTS, *_PREFIX_COUNTS, "start_ms", "busy_ms")
-TEXTS = ("value", "error", "field_order")
+TEXTS = ("value", "error", "field_order", "detail")
 RESULT = pa.struct([*((name, pa.string()) for name in TEXTS), *((name, pa.int32()) for name in COUNTS)])
 
 _SAMPLE_ROWS = 4096  # enough to find the field order of the beer table; more costs time before the first request
@@ -59,14 +59,16 @@ class Evaluation:
         self._tokenizer = ChatTokenizer.shared(info.tokenizer_json, *frame, info.max_model_len)
         choices = self.call.choices
         # A label may come in any pieces the tokenizer knows, down to single bytes; the end takes one more token.
-        room = max(len(choice.encode()) for choice in choices) + 1 if choices else config.max_tokens
+        most = self.call.max_tokens or config.max_tokens
+        room = max(len(choice.encode()) for choice in choices) + 1 if choices else most
         schema = json_schema(self.call.schema, room) if self.call.schema else ""
-        self._sampling = Sampling(room, config.temperature, choices=choices, json_schema=schema)
+        self._sampling = Sampling(room, config.temperature, choices=choices, json_schema=schema, whole=self.call.whole)
         self._kept = KeptAnswers(self.task, self.engine, self._sampling)
         self._most_prompt_tokens = info.max_model_len - (room if choices else 1)
         # A sampled answer is one of many: two rows with the same prompt get one each.
         self._dedup = config.optimizer_dedup and config.temperature == 0
         self._order = PromptOrder(self.task, self.engine.agree, lambda: self._pieces(self._distinct_sample()))
+        self._fails = self.call.on_error == "fail" or (self.call.on_error is None and config.fail_on_error)
         self._said: set[str] = set()
         self._over_budget = ""
         self._restored = time.monotonic()  # the last window, or the engine has just been found
@@ -202,7 +204,7 @@ class Evaluation:
         return None
 
     def _lay_out(self, window: Window, counts: dict[str, np.ndarray]) -> pa.StructArray:
-        answers = [*window.answers, Answer(error="null_fields")]  # owner -1 is the last one
+        answers = [*window.answers, Answer(error="null_fields", detail="all fields are NULL")]  # owner -1 is the last
         for answer in window.answers:
             if answer.error is not None:
                 self._report(answer)
@@ -214,15 +216,18 @@ class Evaluation:
         values = pa.array([a.value for a in answers], type=pa.string()).take(owner)
         errors = pa.array([a.error for a in answers], type=pa.string()).take(owner)
         orders = pa.array([self._order.written, *[None] * window.rows][: window.rows], type=pa.string())
-        columns = [values, errors, orders, *(pa.array(counts[n]) for n in COUNTS)]
+        told = self.call.on_error == "struct"  # else nobody reads why, row by row
+        details = pa.array([a.detail if told and a.error else None for a in answers], type=pa.string()).take(owner)
+        columns = [values, errors, orders, details, *(pa.array(counts[n]) for n in COUNTS)]
         return pa.StructArray.from_arrays(columns, names=RESULT.names)
 
     def _report(self, answer: Answer) -> None:
         """A row without an answer is NULL; say why, once for each reason and task."""
         if answer.error == "budget" and self.task.config.on_budget == "fail":
             raise BudgetError(f"{answer.detail}; spark.sparkllm.onBudget=null gives NULL for the rest instead")
-        if answer.error != "budget" and self.task.config.fail_on_error:
-            raise RowError(f"{answer.detail}; set spark.sparkllm.failOnError=false for NULL instead")
+        if answer.error != "budget" and self._fails:
+            instead = "on_error => 'null'" if self.call.on_error else "set spark.sparkllm.failOnError=false"
+            raise RowError(f"{answer.detail}; {instead} for NULL instead")
         if answer.error not in self._said:
             self._said.add(str(answer.error))
             print(f"sparkllm: NULL for a row ({answer.error}): {answer.detail}", file=sys.stderr)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sparkllm.calls import PER_ROW
+from sparkllm.calls import AS_IT_COMES, ONE_ORDER, PER_ROW
 from sparkllm.optimizer.order_fields import gains_per_row, order_fields
 from sparkllm.optimizer.order_rows import order_rows
 from sparkllm.optimizer.ordering import warm_up
@@ -32,13 +32,18 @@ def may_be_per_row(task: Task) -> bool:
     """
     config, call = task.config, task.call
     rules = config.optimizer_order_fields and config.optimizer_order_rows
-    return rules and not call.data_first and len(_free(task)) > 1 and (call.order or config.order) != "fixed"
+    asked = _asked(task) not in (*ONE_ORDER, *AS_IT_COMES)
+    return rules and asked and not call.data_first and len(_free(task)) > 1
 
 
 def prepare(task: Task) -> None:
     """Load what the ordering needs in the background; before an engine starts is a good time."""
     if may_be_per_row(task):
         warm_up()
+
+
+def _asked(task: Task) -> str:
+    return task.call.order or task.config.order
 
 
 def _free(task: Task) -> list[int]:
@@ -72,8 +77,8 @@ class PromptOrder:
         """The plan's, or else that of the first task of the query: equal rows give equal prompts."""
         if self._task.field_order:
             return self._task.field_order
-        free = _free(self._task)
-        if not self._task.config.optimizer_order_fields or len(free) < 2:
+        free = _free(self._task)  # in the order of the query
+        if not self._task.config.optimizer_order_fields or len(free) < 2 or _asked(self._task) in AS_IT_COMES:
             return (*self._first, *free)
         proposal = order_fields(self._sample(), self._first)
         return tuple(map(int, self._agreed("field-order", ",".join(map(str, proposal))).split(",")))
@@ -81,7 +86,7 @@ class PromptOrder:
     def _wants_each(self) -> bool:
         if not may_be_per_row(self._task):
             return False
-        if (self._task.call.order or self._task.config.order) == PER_ROW:
+        if _asked(self._task) == PER_ROW:
             return True
         gains = gains_per_row(self._sample(), self.fields, self._first)
         return self._agreed("per-row", str(gains)) == str(True)
@@ -100,7 +105,8 @@ class PromptOrder:
             found = order_cells(window.cells, self._task.call.fields, "best", _BUDGET, given=self._first)
             return found.rows, found.fields
         codes = window.table.codes
-        rows = order_rows(codes, self.fields) if self._task.config.optimizer_order_rows else np.arange(len(codes))
+        sorts = self._task.config.optimizer_order_rows and _asked(self._task) != "off"
+        rows = order_rows(codes, self.fields) if sorts else np.arange(len(codes))
         return rows, np.array(self.fields, dtype=np.int16)
 
     @property

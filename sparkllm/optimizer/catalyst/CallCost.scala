@@ -24,7 +24,7 @@ case class CallCost(calls: Map[ExprId, LLMCall], lengths: Attribute => Option[Do
 
   /** A whole number, so that sums do not depend on their order. */
   def apply(call: LLMCall): Double = {
-    val instruction = call.spec.text.length / charactersPerToken * sharedToken
+    val instruction = call.spec.prompt.getOrElse(call.spec.text).length / charactersPerToken * sharedToken
     val data = call.fields.map(field).sum / charactersPerToken
     math.max(1, math.round(instruction + data + outputToken * outputTokens(call.spec))).toDouble
   }
@@ -59,7 +59,8 @@ object CallCost {
   /** Labels are told apart by few tokens; what has no bound of its own is bounded by maxTokens. */
   private def outputTokens(spec: LLMSpec): Double =
     if (spec.choices.nonEmpty) math.ceil(spec.choices.map(_.length).max / charactersPerToken)
-    else spec.schema.filterNot(open).map(s => math.ceil(written(s) / charactersPerToken)).getOrElse(maxTokens)
+    else spec.schema.filterNot(open).map(s => math.ceil(written(s) / charactersPerToken))
+      .getOrElse(spec.maxTokens.map(_.toDouble).getOrElse(maxTokens))
 
   private def maxTokens: Double = Try(Setting("spark.sparkllm.maxTokens", "128").trim.toDouble).getOrElse(128)
 

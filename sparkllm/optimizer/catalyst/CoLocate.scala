@@ -19,8 +19,8 @@ import org.apache.spark.sql.internal.SQLConf
   * optimized. A child that is dear to run, or must not run twice, writes an exchange first.
   *
   * Where Spark's statistics know that the rows have nothing in common, they are dealt out in turn, without that pass.
-  * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, random fields, and
-  * a call over the fields of a call below it, whose rows are in place. */
+  * Left out where it cannot pay: few rows, one range, a LIMIT above or below, rows that come sorted, random fields,
+  * order => 'off', and a call over the fields of a call below it, whose rows are in place. */
 case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan = plan match {
     case Subquery(_, true) => plan // Spark will make it a part of the outer query, where other rules come first
@@ -32,7 +32,8 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   private def rewrite(plan: LogicalPlan, limited: Boolean, all: Seq[LLMEval]): LogicalPlan = plan match {
     case e: LLMEval =>
       val below = e.copy(child = rewrite(e.child, limited, all))
-      if (e.order.isDefined || limited) below else follow(below).getOrElse(place(below, all))
+      val stays = e.order.isDefined || limited || e.call.spec.rowsAsTheyCome
+      if (stays) below else follow(below).getOrElse(place(below, all))
     case _: GlobalLimit | _: LocalLimit | _: Offset => plan.mapChildren(rewrite(_, limited = true, all))
     case _: Aggregate | _: Join | _: Window | _: RepartitionOperation =>
       plan.mapChildren(rewrite(_, limited = false, all))
@@ -66,8 +67,9 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   private def byStatistics(e: LLMEval, rows: LogicalPlan, slots: Int, pools: Option[CallPools]): LogicalPlan = {
     val fields = LLMStrategy.texts(e.call, e.guard)
     val spec = e.call.spec
+    val keep = !Setting.on("orderFields") || spec.fieldsAsTheyCome
     val statistics = FieldStatistics(
-      spec.fields, spec.instructionFields, !Setting.on("orderFields"), slots, CoLocate.shared, pools = pools)
+      spec.fields, spec.instructionFields, keep, slots, CoLocate.shared, pools = pools)
     val columns = KeyColumns.fresh()
     val keyed = KeyedRows(fields, statistics, columns, rows)
     val placed = RepartitionByExpression(Seq(SlotKey(columns.slot, slots)), keyed, Some(slots))
@@ -78,7 +80,8 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
   /** The rows are in place already: a call below has the same fields, and only filters and columns are in between. */
   private def follow(e: LLMEval): Option[LogicalPlan] = {
     def below(p: LogicalPlan): Option[(LogicalPlan, Attribute)] = p match {
-      case l: LLMEval if l.order.isDefined && l.guard.isEmpty && CoLocate.sameFields(l.call, e.call) =>
+      case l: LLMEval if l.order.isDefined && l.guard.isEmpty && CoLocate.sameFields(l.call, e.call) &&
+          l.call.spec.fieldsAsTheyCome == e.call.spec.fieldsAsTheyCome =>
         Some((l, l.order.get))
       case l: LLMEval => below(l.child).map { case (c, order) => (l.copy(child = c), order) }
       case f: Filter => below(f.child).map { case (c, order) => (f.copy(child = c), order) }

@@ -36,7 +36,7 @@ object FieldNames {
     case other => other
   }
 
-  private def distinct(named: Seq[(String, Expression)]): Seq[(String, Expression)] = {
+  def distinct(named: Seq[(String, Expression)]): Seq[(String, Expression)] = {
     val taken = scala.collection.mutable.Set[String]()
     val all = named.map(_._1).toSet
     named.map { case (name, e) =>

@@ -16,7 +16,7 @@ object Install {
     val state = session.sessionState
     val steps = Seq[(String, () => Unit)](
       ("optimizer rules", () => extend(session)),
-      ("function llm", () => LLMFunction.register(state.functionRegistry)),
+      ("functions", () => Functions.register(state.functionRegistry)),
       ("extraction of calls", () => append(state, "planNormalizationRules", ExtractCalls(late = false))),
       ("early checks", () => append(state.analyzer, "extendedCheckRules", CheckCalls)),
       ("last rules", () => SparkLLMExtensions.addLast(session)),
@@ -29,9 +29,15 @@ object Install {
     }.asJava
   }
 
-  private def extend(session: SparkSession): Unit = {
+  /** A task of the user's own, as sparkllm/own_tasks.py writes it; for this session and those that come of it. */
+  def addTask(session: SparkSession, json: String): Unit =
+    Functions.add(json, session.sessionState.functionRegistry, extensions(session))
+
+  private def extend(session: SparkSession): Unit = new SparkLLMExtensions()(extensions(session))
+
+  private def extensions(session: SparkSession): SparkSessionExtensions = {
     val method = session.getClass.getMethods.find(m => m.getName == "extensions" && m.getParameterCount == 0).get
-    new SparkLLMExtensions()(method.invoke(session).asInstanceOf[SparkSessionExtensions])
+    method.invoke(session).asInstanceOf[SparkSessionExtensions]
   }
 
   private def listen(session: SparkSession): Unit = {

@@ -35,7 +35,7 @@ case class LLMEval(
 
 object LLMEval {
   /** A free result column. */
-  def result(): Attribute = AttributeReference("llm", org.apache.spark.sql.types.StringType, nullable = true)()
+  def result(call: LLMCall): Attribute = AttributeReference("llm", call.dataType, nullable = true)()
 
   def model(call: LLMCall): String = call.spec.model.getOrElse(Setting("spark.sparkllm.model", "demo"))
 

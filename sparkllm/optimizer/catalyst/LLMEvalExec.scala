@@ -6,7 +6,7 @@ import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.physical.Partitioning
 import org.apache.spark.sql.execution.{SparkPlan, UnaryExecNode}
 import org.apache.spark.sql.execution.metric.{SQLMetric, SQLMetrics}
-import org.apache.spark.sql.types.StructType
+import org.apache.spark.sql.types.{StringType, StructType}
 
 /** Takes the answer out of what Python returned (`raw`) and adds its counters to the metrics of the Spark UI. */
 case class LLMEvalExec(
@@ -51,7 +51,7 @@ case class LLMEvalExec(
     val (rows, at, value, error) = (longMetric("rows"), input.indexWhere(_.exprId == raw.exprId), position("value"),
       position("error"))
     val width = raw.dataType.asInstanceOf[StructType].length
-    val answer = GetStructField(raw, value.get)
+    val answer = answerOf(GetStructField(raw, value.get))
     val (columns, condition) = (kept :+ answer, guard)
     val follows = call.spec.dataFirst.exists(_.follows)
     val rdd = new AnswersRDD(child.execute(), result.exprId.id, inRounds = limit.isDefined, follows)
@@ -87,6 +87,11 @@ case class LLMEvalExec(
         project(row)
       }
     }
+  }
+
+  private def answerOf(value: Expression): Expression = if (!call.spec.tellsErrors) value else {
+    def column(name: String) = position(name).map(GetStructField(raw, _))
+    TypedAnswer.withError(value, column("error").getOrElse(Literal(null, StringType)), column("detail"))
   }
 
   private def position(field: String): Option[Int] = raw.dataType match {

@@ -29,7 +29,7 @@ class Placer(var plan: LogicalPlan, occurrences: Seq[Occurrence]) {
   private def placeOne(call: LLMCall): Unit = if (!placed.contains(call.canonicalized)) {
     val ready = withAnswers(call)
     val (child, answer) = FindAnswer(ready, plan).getOrElse {
-      val result = LLMEval.result()
+      val result = LLMEval.result(ready)
       (LLMEval(ready, guard(call), result, plan), result)
     }
     plan = child

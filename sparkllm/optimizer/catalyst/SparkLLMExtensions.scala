@@ -9,7 +9,7 @@ import org.apache.spark.sql.catalyst.rules.Rule
 /** What `spark.sql.extensions=sparkllm.catalyst.SparkLLMExtensions` adds to a session. */
 class SparkLLMExtensions extends (SparkSessionExtensions => Unit) {
   override def apply(extensions: SparkSessionExtensions): Unit = if (SparkLLMExtensions.extended.add(extensions)) {
-    extensions.injectFunction((LLMFunction.identifier, LLMFunction.info, LLMFunction.builder))
+    Functions.inject(extensions)
     extensions.injectCheckRule(_ => CheckCalls)
     extensions.injectPlanNormalizationRule(_ => ExtractCalls(late = false))
     SparkLLMExtensions.rules.foreach(rule => extensions.injectOptimizerRule { session =>

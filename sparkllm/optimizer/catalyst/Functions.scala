@@ -1,0 +1,50 @@
+package sparkllm.catalyst
+
+import org.apache.spark.sql.SparkSessionExtensions
+import org.apache.spark.sql.catalyst.FunctionIdentifier
+import org.apache.spark.sql.catalyst.analysis.FunctionRegistry
+import org.apache.spark.sql.catalyst.expressions.{Expression, ExpressionInfo}
+
+/** The SQL functions: llm, one for each task, and those that other platforms know by the names ai_*.
+  *
+  * Those are left to a platform that has them itself. */
+object Functions {
+  type Builder = Seq[Expression] => Expression
+
+  private def all: Seq[(String, Builder)] = ("llm", LLMFunction.build _) +:
+    (Tasks.table ++ Tasks.ownTasks).map(task => (task.function, builder(task)))
+
+  private def builder(task: Task): Builder =
+    if (task.first == "endpoint") AiQuery(task).build else TaskFunction(task, Some(task.function)).build
+
+  private def info(name: String) = new ExpressionInfo(classOf[LLMCall].getName, null, name)
+
+  private def known(registry: FunctionRegistry, name: String): Boolean =
+    registry.listFunction().exists(_.funcName.equalsIgnoreCase(name))
+
+  /** For the sessions that are to come. */
+  def inject(extensions: SparkSessionExtensions): Unit = all.foreach { case (name, builder) =>
+    if (!name.startsWith("ai_") || !known(FunctionRegistry.builtin, name)) inject(extensions, name, builder)
+  }
+
+  private def inject(extensions: SparkSessionExtensions, name: String, builder: Builder): Unit =
+    extensions.injectFunction((FunctionIdentifier(name), info(name), builder))
+
+  /** For a session that has begun. */
+  def register(registry: FunctionRegistry): Unit = all.foreach { case (name, builder) =>
+    if (!name.startsWith("ai_") || !known(registry, name)) register(registry, name, builder)
+  }
+
+  private def register(registry: FunctionRegistry, name: String, builder: Builder): Unit = {
+    // Spark 4.3 qualifies names (builtin, session), earlier ones do not: as `upper`
+    val like = registry.listFunction().find(_.funcName == "upper").get
+    registry.registerFunction(like.copy(funcName = name), info(name), builder)
+  }
+
+  /** A task of the user's own, for a session that has begun and for those that are to come. */
+  def add(json: String, registry: FunctionRegistry, extensions: SparkSessionExtensions): Unit = {
+    val task = Tasks.add(json)
+    register(registry, task.function, builder(task))
+    inject(extensions, task.function, builder(task))
+  }
+}
