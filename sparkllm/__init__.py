@@ -28,7 +28,19 @@ if TYPE_CHECKING:
     from sparkllm.query_workload import workload
     from sparkllm.report import QueryReport, last_report
     from sparkllm.spark_session import register, session, stop
+    from sparkllm.task_registration import register_task
     from sparkllm.udf.functions import llm
+    from sparkllm.udf.typed_functions import (
+        llm_classify,
+        llm_extract,
+        llm_filter,
+        llm_fix_grammar,
+        llm_gen,
+        llm_mask,
+        llm_score,
+        llm_summarize,
+        llm_translate,
+    )
 
 __all__ = [
     "LLMConfig",
@@ -39,10 +51,20 @@ __all__ = [
     "explain",
     "last_report",
     "llm",
+    "llm_classify",
+    "llm_extract",
+    "llm_filter",
+    "llm_fix_grammar",
+    "llm_gen",
+    "llm_mask",
+    "llm_score",
+    "llm_summarize",
+    "llm_translate",
     "map",
     "place",
     "progress",
     "register",
+    "register_task",
     "session",
     "sql",
     "stop",
@@ -60,10 +82,20 @@ _HOME = {
     "explain": "sparkllm.estimate",
     "last_report": "sparkllm.report",
     "llm": "sparkllm.udf.functions",
+    "llm_classify": "sparkllm.udf.typed_functions",
+    "llm_extract": "sparkllm.udf.typed_functions",
+    "llm_filter": "sparkllm.udf.typed_functions",
+    "llm_fix_grammar": "sparkllm.udf.typed_functions",
+    "llm_gen": "sparkllm.udf.typed_functions",
+    "llm_mask": "sparkllm.udf.typed_functions",
+    "llm_score": "sparkllm.udf.typed_functions",
+    "llm_summarize": "sparkllm.udf.typed_functions",
+    "llm_translate": "sparkllm.udf.typed_functions",
     "map": "sparkllm.plain_map",
     "place": "sparkllm.placing",
     "progress": "sparkllm.control_channel",
     "register": "sparkllm.spark_session",
+    "register_task": "sparkllm.task_registration",
     "session": "sparkllm.spark_session",
     "sql": "sparkllm.plain_sql",
     "stop": "sparkllm.spark_session",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sparkllm.answer_ddl import answer_schema
@@ -46,7 +46,7 @@ class OwnTask:
         return Task(self.name, self.prompt, self.labels or "SCHEMA", first="fields")
 
     def to_json(self) -> str:
-        """What OwnTasks.scala reads."""
+        """What Tasks.scala reads."""
         kept = {"name": self.name, "prompt": self.prompt, "labels": self.labels, "schema": self.schema}
         return json.dumps(kept | {"reading": self.reading})
 
@@ -62,16 +62,22 @@ def known_tasks() -> dict[str, Task]:
     return table | {name: own.task for name, own in _OWN.items()}
 
 
-def define(name: str, prompt: str, output: str | Sequence[str]) -> OwnTask:
+def define(
+    name: str, prompt: str, output: str | Sequence[str], tell: Callable[[OwnTask], None] = lambda _: None
+) -> OwnTask:
     """Check a task and keep it; the same one again is fine.
+
+    Args:
+        name, prompt, output: as in `register_task`.
+        tell: called before it is kept; what it raises, it is not.
 
     Raises:
         CallError: a name that cannot be or is taken, an empty prompt, or an output that no answer can have.
     """
     own = _own_task(name, prompt, output)
-    known = _OWN.get(own.name)
-    if known not in (None, own):
+    if _OWN.get(own.name) not in (None, own):
         raise CallError(f"the task {name!r} is registered with another prompt or output; give this one another name")
+    tell(own)
     _OWN[own.name] = own
     return own
 

@@ -11,17 +11,29 @@ from dataclasses import fields
 from typing import Any
 
 from pyspark import SparkContext
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkllm.backend.client import paid as paid_on_this_host
 from sparkllm.backend.client import stop as stop_engines
 from sparkllm.config import PREFIX, LLMConfig
 from sparkllm.control_channel import open_channel
-from sparkllm.errors import ConfigError, JavaError, SparkLLMError
+from sparkllm.errors import CallError, ConfigError, JavaError, SparkLLMError
 from sparkllm.optimizer.jar import build_jar, find_java
+from sparkllm.own_tasks import OwnTask, own_tasks
 from sparkllm.plain_session import is_connect, ready
 
-__all__ = ["last_reports", "paid", "planned_calls", "register", "session", "session_of", "some_session", "stop"]
+__all__ = [
+    "add_task",
+    "last_reports",
+    "paid",
+    "planned_calls",
+    "register",
+    "session",
+    "session_of",
+    "some_session",
+    "stop",
+]
 
 _PACKAGE = "sparkllm.catalyst"
 _EXTENSION = f"{_PACKAGE}.SparkLLMExtensions"
@@ -87,11 +99,25 @@ def register(spark: SparkSession, model: str | None = None, *, _function: Any = 
             f"sparkllm.session() or spark.sql.extensions={_EXTENSION}",
             stacklevel=2,
         )
+    for own in own_tasks().values():
+        add_task(spark, own)
     spark.sql(f"DROP TEMPORARY FUNCTION IF EXISTS {_FUNCTION}")  # Spark would warn of its replacement
     spark.udf.register(_FUNCTION, _function if _function is not None else _llm_eval())
     channel, port = _load(spark, f"{_PACKAGE}.ControlChannel"), LLMConfig.from_spark(_sparkllm_conf(spark)).control_port
     open_channel(spark.sparkContext, port, channel.open, channel.close)
     return spark
+
+
+def add_task(spark: SparkSession, own: OwnTask) -> None:
+    """Make `llm('mood', x)` and `llm_mood(x)` known to a session, and to those that come of it.
+
+    Raises:
+        CallError: it has a function of that name, which is none of sparkllm's.
+    """
+    try:
+        _load(spark, f"{_PACKAGE}.Install").addTask(_jvm_session(spark), own.to_json())
+    except AnalysisException as error:
+        raise CallError(str(error)) from None
 
 
 def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:

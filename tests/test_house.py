@@ -104,7 +104,9 @@ def test_importing_sparkllm_is_light() -> None:
 def test_public_names_are_these() -> None:
     assert set(sparkllm.__all__) == {
         "LLMConfig", "QueryEstimate", "QueryProgress", "QueryReport", "SparkLLMError", "explain", "last_report", "llm",
-        "place", "progress", "register", "session", "stop", "workload",
+        "llm_classify", "llm_extract", "llm_filter", "llm_fix_grammar", "llm_gen", "llm_mask", "llm_score",
+        "llm_summarize", "llm_translate", "place", "progress", "register", "register_task", "session", "stop",
+        "workload",
     }  # fmt: skip
     for name in sparkllm.__all__:
         assert getattr(sparkllm, name).__doc__

@@ -37,6 +37,15 @@ def test_an_answer_is_text_and_nothing_else(tokenizer: Tokenizer, text: str) -> 
     assert read(tokenizer, text, Sampling()).text == text
 
 
+def test_a_text_that_is_to_be_whole_is_none_where_it_was_cut(tokenizer: Tokenizer) -> None:
+    cut, ended = (read(tokenizer, "half a sente", Sampling(whole=True), why) for why in ("length", "stop"))
+    assert (cut.text, cut.truncated) == (None, True)
+    assert "before its text had ended; raise spark.sparkllm.maxTokens or max_tokens" in str(cut.error)
+    assert "sente" not in str(cut.error)
+    assert (ended.text, ended.truncated) == ("half a sent", False)
+    assert read(tokenizer, "half a sente", Sampling()).text == "half a sente"
+
+
 def test_an_error_does_not_repeat_the_answer(tokenizer: Tokenizer) -> None:
     answer = read(tokenizer, "CanaryOfTheField", Sampling(choices=("yes", "no"), max_tokens=3))
     assert answer.text is None

@@ -19,8 +19,14 @@ object Functions {
 
   private def info(name: String) = new ExpressionInfo(classOf[LLMCall].getName, null, name)
 
-  private def known(registry: FunctionRegistry, name: String): Boolean =
-    registry.listFunction().exists(_.funcName.equalsIgnoreCase(name))
+  private def known(registry: FunctionRegistry, name: String): Boolean = identifier(registry, name).nonEmpty
+
+  // Spark 4.3 qualifies names (builtin, session), earlier ones do not
+  private def identifier(registry: FunctionRegistry, name: String): Option[FunctionIdentifier] =
+    registry.listFunction().find(_.funcName.equalsIgnoreCase(name))
+
+  private def ours(registry: FunctionRegistry, name: String): Boolean =
+    identifier(registry, name).flatMap(registry.lookupFunction).exists(_.getClassName == classOf[LLMCall].getName)
 
   /** For the sessions that are to come. */
   def inject(extensions: SparkSessionExtensions): Unit = all.foreach { case (name, builder) =>
@@ -35,16 +41,21 @@ object Functions {
     if (!name.startsWith("ai_") || !known(registry, name)) register(registry, name, builder)
   }
 
-  private def register(registry: FunctionRegistry, name: String, builder: Builder): Unit = {
-    // Spark 4.3 qualifies names (builtin, session), earlier ones do not: as `upper`
-    val like = registry.listFunction().find(_.funcName == "upper").get
-    registry.registerFunction(like.copy(funcName = name), info(name), builder)
-  }
+  /** Spark warns of every function that it replaces: ours stay, they are the same. */
+  private def register(registry: FunctionRegistry, name: String, builder: Builder): Unit =
+    if (!ours(registry, name))
+      registry.registerFunction(identifier(registry, "upper").get.copy(funcName = name), info(name), builder)
 
   /** A task of the user's own, for a session that has begun and for those that are to come. */
   def add(json: String, registry: FunctionRegistry, extensions: SparkSessionExtensions): Unit = {
-    val task = Tasks.add(json)
-    register(registry, task.function, builder(task))
-    inject(extensions, task.function, builder(task))
+    val task = Tasks.read(json)
+    if (known(registry, task.function) && !ours(registry, task.function)) throw new CallError(
+      s"this session has a function ${task.function} already; give the task '${task.name}' another name")
+    Tasks.add(task)
+    val late = known(registry, "llm") && !known(registry, task.function)
+    if (late) { // else this session gets all of them, once it is registered, or has it
+      register(registry, task.function, builder(task))
+      inject(extensions, task.function, builder(task))
+    }
   }
 }

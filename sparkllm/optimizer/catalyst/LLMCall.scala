@@ -24,7 +24,7 @@ case class LLMCall(
   override def toString: String = show(_.toString)
 
   private def show(one: Expression => String): String =
-    spec.show(fields.drop(made).dropRight(implied).map(one), quote, selectivity)
+    spec.show(PromptText.written(this).map(one), quote, selectivity)
 
   private def quote(text: String): String = "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 

@@ -37,6 +37,12 @@ object PromptText {
       PromptText(text.mkString, names)
     }
 
+  /** The fields that the user wrote as such. */
+  def written(call: LLMCall): Seq[Expression] = call.fields.drop(call.made).dropRight(call.implied).map {
+    case If(_, field, Literal(null, _) | PrettyAttribute("NULL", _)) if call.made > 0 => field // see `fields`
+    case field => field
+  }
+
   private def parts(e: Expression): Seq[Either[String, Expression]] = e match {
     case Literal(value, _: StringType) if value != null => Seq(Left(value.toString))
     case c: Concat if !c.resolved || c.dataType.isInstanceOf[StringType] => c.children.flatMap(parts)

@@ -55,15 +55,15 @@ object Tasks {
   def ownTasks: Seq[Task] = own.values.toSeq.sortBy(_.name)
 
   /** What sparkllm/own_tasks.py has checked: {"name", "prompt", "labels", "schema", "reading"}. */
-  def add(json: String): Task = {
+  def read(json: String): Task = {
     val node = LLMSpec.mapper.readTree(json)
     val labels = texts(node.path("labels"))
     val schema = Option(node.path("schema").textValue).map(DataType.fromJson(_).asInstanceOf[StructType])
     val held = Held(labels, schema, node.path("reading").asText())
-    val task = Task(node.path("name").asText(), node.path("prompt").asText(), "", labels, "fields", held = Some(held))
-    own(task.name) = task
-    task
+    Task(node.path("name").asText(), node.path("prompt").asText(), "", labels, "fields", held = Some(held))
   }
+
+  def add(task: Task): Unit = own(task.name) = task
 
   /** What `llm('name', ...)` knows. */
   def known: Seq[Task] = table.filterNot(_.name.startsWith("ai_")) ++ ownTasks
