@@ -16,6 +16,8 @@ FORBIDDEN = {
     "config.py": {"numpy", "pyarrow", "pyspark", "torch", "vllm", "sparkllm.udf", "sparkllm.backend"},
     "errors.py": {"numpy", "pyarrow", "pyspark", "torch", "vllm", "sparkllm."},
     "calls.py": {"numpy", "pyarrow", "pyspark", "torch", "vllm", "sparkllm.udf", "sparkllm.backend"},
+    "typed_call.py": {"numpy", "pyarrow", "pyspark", "torch", "vllm", "sparkllm.udf", "sparkllm.backend"},
+    "ai_query.py": {"numpy", "pyarrow", "pyspark", "torch", "vllm", "sparkllm.udf", "sparkllm.backend"},
     "optimizer": {"pyspark", "vllm", "torch", "sparkllm.backend", "sparkllm.spec", "sparkllm.udf"},
     "spec": {"pyspark", "sparkllm.udf", "sparkllm.optimizer", "sparkllm.backend"},
     "backend": {"pyspark", "sparkllm.udf", "sparkllm.optimizer"},

@@ -205,6 +205,12 @@ def test_typed_answers_go_where_others_do(typed: SparkSession) -> None:
     assert [c["rows"] for c in run(typed, guarded)[1]] == [2]
 
 
+def test_a_prompt_may_hold_what_is_random(typed: SparkSession) -> None:
+    rows, calls = run(typed, "SELECT llm_gen('Say ' || uuid() || ' or ' || uuid()) FROM t")
+    assert len({row[0] for row in rows}) == 6
+    assert calls[0]["call"]["prompt"] == "Say {col1} or {col2}"
+
+
 def test_a_call_can_fail_the_query(typed: SparkSession) -> None:
     assert len(typed.sql("SELECT llm_filter('Is it?', review, on_error => 'fail') FROM t WHERE id < 4").collect()) == 4
     with pytest.raises(PythonException, match="on_error => 'null' for NULL"):

@@ -17,7 +17,12 @@ object Functions {
   private def builder(task: Task): Builder =
     if (task.first == "endpoint") AiQuery(task).build else TaskFunction(task, Some(task.function)).build
 
-  private def info(name: String) = new ExpressionInfo(classOf[LLMCall].getName, null, name)
+  /** What DESCRIBE FUNCTION says. */
+  private def info(name: String) = {
+    val usage = (Tasks.table ++ Tasks.ownTasks).find(_.function == name).map(_.signature)
+      .getOrElse("llm(prompt or task, field...)")
+    new ExpressionInfo(classOf[LLMCall].getName, null, name, s"$usage - asks the model about each row", "")
+  }
 
   private def known(registry: FunctionRegistry, name: String): Boolean = identifier(registry, name).nonEmpty
 

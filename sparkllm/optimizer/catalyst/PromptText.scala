@@ -25,17 +25,20 @@ object PromptText {
         case _ =>
       }
       val columns = found.collect { case Right(c) => c }.foldLeft(Seq.empty[Expression]) { (seen, c) =>
-        if (seen.exists(_.semanticEquals(c))) seen else seen :+ c
+        if (seen.exists(same(_, c))) seen else seen :+ c
       }
       val names = FieldNames.distinct(FieldNames(columns).map(_._1).zip(columns).zipWithIndex.map {
         case ((name, c), i) => (if (Template.isName(name)) name else s"col${i + 1}", c)
       })
       val text = found.map {
         case Left(words) => Template.plain(words)
-        case Right(c) => s"{${names.find(_._2.semanticEquals(c)).get._1}}"
+        case Right(c) => s"{${names.find(n => same(n._2, c)).get._1}}"
       }
       PromptText(text.mkString, names)
     }
+
+  /** A random one is the same as itself alone. */
+  private def same(a: Expression, b: Expression): Boolean = (a eq b) || a.semanticEquals(b)
 
   /** The fields that the user wrote as such. */
   def written(call: LLMCall): Seq[Expression] = call.fields.drop(call.made).dropRight(call.implied).map {
@@ -56,7 +59,7 @@ object PromptText {
   def fields(made: Seq[Expression], others: Seq[Expression]): Seq[Expression] = {
     val needed = made.filter(m => !m.resolved || m.nullable)
     def where(e: Expression): Expression =
-      needed.filterNot(_.semanticEquals(e)).map(IsNotNull(_): Expression).reduceOption(And(_, _)) match {
+      needed.filterNot(same(_, e)).map(IsNotNull(_): Expression).reduceOption(And(_, _)) match {
         case Some(condition) => If(condition, e, if (e.resolved) Literal(null, e.dataType) else Literal(null))
         case None => e
       }

@@ -26,6 +26,7 @@ case class Task(
       case "pair" => Seq("a", "b")
       case "prompt" => Seq("prompt", "field...")
       case "fields" => Seq("field...")
+      case "endpoint" => Seq("endpoint", "request")
       case _ => Seq("x")
     }
     (data ++ arguments.map(_.name)).mkString(s"$function(", ", ", ")")
@@ -69,8 +70,6 @@ object Tasks {
   def known: Seq[Task] = table.filterNot(_.name.startsWith("ai_")) ++ ownTasks
 
   def names: Seq[String] = known.map(_.name).sorted
-
-  def find(name: String): Option[Task] = table.find(_.name == name).orElse(own.get(name))
 
   private def task(all: JsonNode, name: String): Task = {
     val entry = all.get(name)
