@@ -12,10 +12,28 @@ from sparkllm.answer_schema import ddl
 from sparkllm.errors import CallError
 from sparkllm.typed_call import Column, Concat, Struct, TypedCall, function_names, typed_call
 
-__all__ = ["AGGREGATES", "Asked", "calls_in", "is_call", "own_nodes", "read_call", "text_of"]
+__all__ = [
+    "AGGREGATES",
+    "Asked",
+    "called",
+    "calls_in",
+    "conjuncts",
+    "is_call",
+    "is_random",
+    "own_nodes",
+    "read_call",
+    "text_of",
+]
 
 AGGREGATES = ("llm_agg", "llm_summarize_agg")
 _STRUCTS = ("struct", "named_struct")
+
+_RANDOM = (
+    "rand", "randn", "random", "uuid", "monotonically_increasing_id", "spark_partition_id", "shuffle", "randstr",
+    "input_file_name",
+)  # fmt: skip
+
+_CALLED = "called"
 
 Expand = Callable[[exp.Expr], list[exp.Expr]]
 
@@ -41,11 +59,12 @@ class Asked:
 
     def value(self, answer: str) -> exp.Expr:
         """The value, from the column of that name that holds `struct<value, error, ...>`."""
-        told = exp.Dot(this=exp.column(answer), expression=exp.to_identifier("value"))
-        value = self._of_text(told)
+        value = self._of_text(exp.Dot(this=exp.column(answer), expression=exp.to_identifier("value")))
         if self.typed.call.on_error != "struct":
             return value
-        error = exp.Dot(this=exp.column(answer), expression=exp.to_identifier("error"))
+        error: exp.Expr = exp.maybe_parse(
+            f"concat({answer}.error, coalesce(concat(': ', {answer}.detail), ''))", dialect="spark"
+        )
         names = self.typed.error_names
         parts = [part for name, e in zip(names, (value, error), strict=True) for part in (exp.Literal.string(name), e)]
         return exp.Anonymous(this="named_struct", expressions=parts)
@@ -81,6 +100,25 @@ def calls_in(e: exp.Expr | None) -> list[exp.Expr]:
         [node for node in own_nodes(e) if not isinstance(node, exp.Query) and is_call(node)] if e is not None else []
     )
     return sorted(found, key=lambda node: -node.depth)
+
+
+def conjuncts(e: exp.Expr | None) -> list[exp.Expr]:
+    """What must hold together: `((a AND b) AND c)` is three.
+
+    >>> from sqlglot import parse_one
+    >>> [c.sql() for c in conjuncts(parse_one("((a AND (b OR c)) AND d)"))]
+    ['a', 'b OR c', 'd']
+    """
+    if isinstance(e, exp.Paren):
+        return conjuncts(e.this)
+    if isinstance(e, exp.And):
+        return conjuncts(e.this) + conjuncts(e.expression)
+    return [] if e is None else [e]
+
+
+def is_random(e: exp.Expr) -> bool:
+    """It may have another value each time, or in another place."""
+    return any(isinstance(n, exp.Func) and _name(n) in _RANDOM for n in e.walk())
 
 
 def read_call(node: exp.Expr, expand: Expand) -> Asked:
@@ -153,9 +191,16 @@ def _members(e: exp.Expr, expand: Expand) -> Iterator[Column]:
             yield _named(item, f"col{i}")
 
 
+def called(e: exp.Expr, name: str) -> exp.Expr:
+    """`e` in the place of something that the model is told of by this name; "": of something without one."""
+    e.meta[_CALLED] = name
+    return e
+
+
 def _column(e: exp.Expr) -> Any:
     """A column by its name; anything else is named by its place."""
-    return Column(e.name, e) if isinstance(e, exp.Column | exp.Dot) and e.name else e
+    name = e.meta.get(_CALLED, e.name if isinstance(e, exp.Column | exp.Dot) else "")
+    return Column(name, e) if name else e
 
 
 def _named(e: exp.Expr, otherwise: str = "") -> Column:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import AGGREGATES, calls_in, own_nodes, text_of
+from sparkllm.optimizer.rewrite.asked import AGGREGATES, called, calls_in, own_nodes, text_of
+from sparkllm.optimizer.rewrite.guards import guard_of
 from sparkllm.optimizer.rewrite.rows import Names
 
 __all__ = ["is_grouped", "split_groups", "split_windows"]
@@ -34,7 +35,10 @@ def split_groups(select: exp.Select, names: Names) -> exp.Select:
     if not is_grouped(select):
         return select
     group = select.args.get("group")
-    keys = list(group.expressions) if group is not None else []
+    if group is not None:
+        _resolve_numbers(group, select)
+    keys = _keys(group) if group is not None else []
+    _take_from_below(select, keys)
     parts = [*select.expressions, *(select.args[k] for k in ("having", "order") if select.args.get(k))]
     above = [c for e in parts for c in calls_in(e) if not _below(c, keys)]
     if not above:
@@ -60,11 +64,37 @@ def split_groups(select: exp.Select, names: Names) -> exp.Select:
     return outer
 
 
-def split_windows(select: exp.Select, names: Names) -> exp.Select:
-    """Windows that a call reads in a derived table below; as it is where there are none."""
+def _resolve_numbers(group: exp.Group, select: exp.Select) -> None:
+    """`GROUP BY 1`: the first column, where that has a call."""
+    for key in list(group.expressions):
+        if isinstance(key, exp.Literal) and not key.is_string and int(key.this) <= len(select.expressions):
+            column = select.expressions[int(key.this) - 1].unalias()
+            if any(calls_in(e) for e in (*select.expressions, select.args.get("having")) if e is not None):
+                key.replace(column.copy())
+
+
+def _keys(group: exp.Group) -> list[exp.Expr]:
+    """Those of ROLLUP, CUBE and GROUPING SETS too."""
+    sets = [v for key, some in group.args.items() if key != "expressions" and isinstance(some, list) for v in some]
+    inner = [e for one in sets if isinstance(one, exp.Expr) for e in one.expressions]
+    lists = [e.expressions if isinstance(e, exp.Tuple) else [e.unnest()] for e in inner]
+    return [*group.expressions, *(e for some in lists for e in some)]
+
+
+def _take_from_below(select: exp.Select, keys: list[exp.Expr]) -> None:
+    """A call over keys that an aggregate's argument asks for all rows is known for their groups."""
+    parts = [*select.expressions, *(select.args[k] for k in ("having", "order") if select.args.get(k))]
+    calls = [(c, e) for e in parts for c in calls_in(e)]
+    asked = {text_of(c) for c, e in calls if _below(c, keys) and not _same(c, keys) and guard_of(c, e) is None}
+    for call, _ in calls:
+        if not _below(call, keys) and text_of(call) in asked:
+            call.replace(exp.AnyValue(this=call.copy()))
+
+
+def split_windows(select: exp.Select, names: Names, everything: bool = False) -> exp.Select:
+    """Windows that a call reads, or `everything`, in a derived table below; as it is where there are none."""
     calls = [c for e in select.expressions for c in calls_in(e)]
-    windows = {id(w) for c in calls for w in own_nodes(c) if isinstance(w, exp.Window)}
-    if not windows:
+    if not any(isinstance(w, exp.Window) for e in (select.expressions if everything else calls) for w in own_nodes(e)):
         return select
     if len(list(select.find_all(exp.Join, exp.Lateral))) > 0 or select.args.get("windows"):
         raise CallError(f"{text_of(calls[0])} is over a window of joined tables; compute the window in a subquery")
@@ -109,7 +139,7 @@ def _replaced(
         key = text_of(node).lower()
         if key not in made:
             made[key] = (names.fresh(kind), node.copy())
-        column = exp.column(made[key][0])
+        column = called(exp.column(made[key][0]), node.name if isinstance(node, exp.Column) else "")
         if node is e:
             return column
         node.replace(column)

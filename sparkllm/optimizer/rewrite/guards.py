@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from sparkllm.optimizer.rewrite.asked import is_random
+from sparkllm.optimizer.rewrite.rows import ANSWER
+
 __all__ = ["either", "guard_of"]
 
 
@@ -22,7 +25,7 @@ def guard_of(node: exp.Expr, root: exp.Expr) -> exp.Expr | None:
             break
         conditions = [*_between(parent, node), *conditions]
         node = parent
-    if not conditions or any(c.find(exp.Rand, exp.Uuid) for c in conditions):
+    if not conditions or any(map(is_random, conditions)):
         return None
     return exp.and_(*conditions, copy=True)
 
@@ -45,11 +48,16 @@ def _between(parent: exp.Expr, node: exp.Expr) -> list[exp.Expr]:
     if isinstance(parent, exp.Coalesce) and node is not parent.this:
         earlier = [parent.this, *parent.expressions[: parent.expressions.index(node)]]
         return [exp.Is(this=exp.paren(e.copy()), expression=exp.null()) for e in earlier]
-    if isinstance(parent, exp.And) and node is parent.expression:
-        return [exp.func("COALESCE", parent.this.copy(), exp.true())]
-    if isinstance(parent, exp.Or) and node is parent.expression:
-        return [_not(_true(parent.this))]
+    if isinstance(parent, exp.And | exp.Or):
+        other = parent.this if node is parent.expression else parent.expression
+        if node is parent.this and _reads_answers(other):
+            return []  # of two that ask, the first does not wait for the second
+        return [exp.func("COALESCE", other.copy(), exp.true()) if isinstance(parent, exp.And) else _not(_true(other))]
     return []
+
+
+def _reads_answers(e: exp.Expr) -> bool:
+    return any(column.name.startswith(ANSWER) for column in e.find_all(exp.Column))
 
 
 def _before_branch(case: exp.Case, node: exp.Expr) -> list[exp.Expr]:

@@ -13,7 +13,7 @@ from sparkllm.optimizer.rewrite.rows import Names, Rows
 __all__ = ["ANSWER_TYPE", "FUNCTION", "Ask", "Levels", "as_text"]
 
 FUNCTION = "__llm_ask"
-ANSWER_TYPE = "STRUCT<value: STRING, error: STRING>"
+ANSWER_TYPE = "STRUCT<value: STRING, error: STRING, detail: STRING>"
 _JSON = ("array", "map", "struct")
 _NO_ORDER = ("map", "variant")  # what REPARTITION_BY_RANGE does not take
 
@@ -28,6 +28,7 @@ class Ask:
         guard: which rows are asked; None for all.
         types: SQL types of the fields.
         request: what the worker is told, as JSON.
+        moves: its rows may be brought together.
     """
 
     asked: Asked
@@ -35,6 +36,7 @@ class Ask:
     guard: exp.Expr | None = None
     types: Sequence[str] = ()
     request: str = ""
+    moves: bool = True
 
 
 def as_text(e: exp.Expr, kind: str) -> exp.Expr:
@@ -81,7 +83,7 @@ class Levels:
         """One call: fields as columns where they are none, rows brought together by them, and the function."""
         made: list[exp.Expr] = []
         columns = [self._column(e, made) for e in ask.asked.fields]
-        self._level(made, self._hint(columns, ask.types))
+        self._level(made, self._hint(columns, ask.types) if self.hints and ask.moves else None)
         texts = [as_text(column, kind) for column, kind in zip(columns, ask.types, strict=True)]
         guard = exp.and_(*_conditions(ask), copy=True) if columns and _conditions(ask) else None
         if guard is not None:
@@ -92,13 +94,14 @@ class Levels:
         self.added.append(ask.answer)
         self._asked = True
 
-    def finish(self, sorted_above: bool) -> tuple[exp.Subquery, list[exp.Expr]]:
+    def finish(self, sorted_above: bool, few: bool) -> tuple[exp.Subquery, list[exp.Expr]]:
         """The derived table, and conditions that are left for the SELECT above it.
 
-        A global sort above reads its rows twice, to find its ranges: they are kept for that.
+        A global sort above reads its rows twice, to find its ranges: they are kept for that, `few` of them in one task,
+        where there are no ranges.
         """
         if sorted_above and self._asked:
-            number = self._number()
+            number = [exp.Literal.number(1)] if few else self._number()
             keep = exp.Anonymous(this="REPARTITION", expressions=number) if number else exp.var("REPARTITION")
             self._level([], exp.Hint(expressions=[keep]))
         return self._subquery(), self._where
@@ -119,7 +122,7 @@ class Levels:
         """
         taken = [c for c, kind in zip(columns, types, strict=True) if not any(k in kind for k in _NO_ORDER)]
         names = tuple(map(text_of, taken))
-        if not self.hints or not taken or names == self._placed:
+        if not taken or names == self._placed:
             return None
         self._placed = names
         name = "REPARTITION" if self._asked else "REPARTITION_BY_RANGE"

@@ -7,16 +7,16 @@ from sqlglot import exp
 from sparkllm.optimizer.rewrite.asked import calls_in, own_nodes
 from sparkllm.optimizer.rewrite.groups import is_grouped
 
-__all__ = ["pushable", "resolved_order", "stops_early", "tail"]
+__all__ = ["MANY_ROWS", "pushable", "resolved_order", "stops_early", "tail"]
 
-_MANY_ROWS = (exp.Window, exp.Explode, exp.Posexplode, exp.Inline)
+MANY_ROWS = (exp.Window, exp.Explode, exp.Posexplode, exp.Inline)
 
 
 def pushable(select: exp.Select, asking: list[exp.Expr]) -> bool:
     """`SELECT llm(...) FROM t ORDER BY id LIMIT 3`: neither conditions nor the order read an answer."""
     if not select.args.get("limit") or asking or is_grouped(select) or select.args.get("distinct"):
         return False
-    if any(isinstance(node, _MANY_ROWS) for e in select.expressions for node in own_nodes(e)):
+    if any(isinstance(node, MANY_ROWS) for e in select.expressions for node in own_nodes(e)):
         return False
     order = resolved_order(select)
     return order is not None and not any(calls_in(e) for e in order)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from sparkllm.optimizer.rewrite.asked import calls_in, is_call, text_of
+from sparkllm.optimizer.rewrite.asked import called, calls_in, is_call, text_of
 from sparkllm.optimizer.rewrite.push_filters import outputs, single_source
 
 __all__ = ["reuse_answers"]
@@ -23,7 +23,7 @@ def reuse_answers(select: exp.Select) -> None:
     for call in [c for part in select.args.values() for e in _each(part) for c in calls_in(e)]:
         name = known.get(_below(call, alias, columns))
         if name is not None:
-            call.replace(exp.column(exp.to_identifier(name, quoted=True)))
+            call.replace(called(exp.column(exp.to_identifier(name, quoted=True)), ""))
 
 
 def _each(part: object) -> list[exp.Expr]:

@@ -21,13 +21,15 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import AGGREGATES, calls_in, is_call, text_of
+from sparkllm.optimizer.rewrite.asked import calls_in, is_call, text_of
 from sparkllm.optimizer.rewrite.groups import split_groups, split_windows
 from sparkllm.optimizer.rewrite.inline import inline_ctes
-from sparkllm.optimizer.rewrite.push_filters import push_filters
+from sparkllm.optimizer.rewrite.places import check_places
+from sparkllm.optimizer.rewrite.push_filters import push_filters, push_limit
+from sparkllm.optimizer.rewrite.questions import Platform
 from sparkllm.optimizer.rewrite.reuse import reuse_answers
 from sparkllm.optimizer.rewrite.rows import Names, Rows
-from sparkllm.optimizer.rewrite.select import Platform, SelectWork
+from sparkllm.optimizer.rewrite.select import SelectWork
 
 __all__ = ["rewrite"]
 
@@ -74,12 +76,15 @@ class _Work:
 
     def statement(self, tree: exp.Expr) -> None:
         config = self._platform.config
+        check_places(tree)
         inline_ctes(tree)
         for select in list(tree.find_all(exp.Select)):  # outer ones first
             if config.optimizer_reuse:
                 reuse_answers(select)
             if config.optimizer_push_filters:
-                push_filters(select)
+                push_filters(select, self._names)
+            if config.optimizer_push_limits:
+                push_limit(select)
         for select in list(_inner_first(tree)):
             self._select(select, *_around(select))
         for node in tree.walk():
@@ -91,9 +96,6 @@ class _Work:
     def _select(self, select: exp.Select, outer: frozenset[str], with_: Sequence[exp.Expr]) -> exp.Select:
         """`select`, or what now stands in its place."""
         own = _calls_of(select)
-        for call in own:
-            if isinstance(call, exp.Anonymous) and call.name.lower() in AGGREGATES:
-                raise CallError(f"{text_of(call)} is an aggregate, which needs the Catalyst extension")
         if not own:
             return select
         split = split_windows(split_groups(select, self._names), self._names)

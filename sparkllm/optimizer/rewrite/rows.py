@@ -6,10 +6,11 @@ from itertools import count
 
 from sqlglot import exp
 
-from sparkllm.optimizer.rewrite.asked import own_nodes
+from sparkllm.optimizer.rewrite.asked import called, own_nodes
 
-__all__ = ["Names", "Rows"]
+__all__ = ["ANSWER", "Names", "Rows"]
 
+ANSWER = "__llm_a"  # what the names of columns with answers begin with
 _ROWS = "__llm_rows"
 _FROM = ("from_", "joins", "laterals", "hint")
 
@@ -66,22 +67,36 @@ class Rows:
     def lift(self, e: exp.Expr) -> exp.Expr:
         """`e` as it reads over the table; a copy."""
         copy = e.copy()
-        for column in [node for node in own_nodes(copy) if isinstance(node, exp.Column)]:
+        inside = [c for query in copy.find_all(exp.Query) for c in query.find_all(exp.Column) if self._reads(query, c)]
+        for column in [*(node for node in own_nodes(copy) if isinstance(node, exp.Column)), *inside]:
             lifted = self._column(column)
             if column is copy:
                 return lifted
             column.replace(lifted)
         return copy
 
+    def _reads(self, query: exp.Expr, column: exp.Column) -> bool:
+        """A column of a subquery that is one of these sources': nothing in between has its name."""
+        node = column.parent
+        while node is not None and node is not query.parent:
+            if isinstance(node, exp.Select) and {p.name.lower() for p in column.parts[:-1]} & {
+                name.lower() for name in _sources(node)
+            }:
+                return False
+            node = node.parent
+        return len(self.sources) > 1 and len(column.parts) > 1
+
     def _column(self, column: exp.Column) -> exp.Expr:
         parts = list(column.parts)
         at = next((i for i, part in enumerate(parts[:-1]) if self._is_source(part.name)), None)
         if at is None or (isinstance(parts[-1], exp.Star) and at != len(parts) - 2):
             return column.copy()
+        star = isinstance(parts[-1], exp.Star)
         if len(self.sources) == 1 and self.sources[0]:
             return _dotted([exp.to_identifier(self.alias), *parts[at + 1 :]])
-        first = _dotted(parts[: at + 2]) if not isinstance(parts[-1], exp.Star) else column
-        return _dotted([exp.to_identifier(self._name_of(first)), *parts[at + 2 :]], isinstance(parts[-1], exp.Star))
+        first = column if star else _dotted(parts[: at + 2])
+        lifted = _dotted([exp.to_identifier(self._name_of(first)), *parts[at + 2 :]], star)
+        return lifted if star else called(lifted, column.name)
 
     def _name_of(self, column: exp.Expr) -> str:
         key = column.sql("spark").lower()
@@ -110,13 +125,13 @@ def _dotted(parts: list[exp.Expr], star: bool = False) -> exp.Expr:
 def _sources(select: exp.Select) -> list[str]:
     """Names by which its columns can be called; empty where a source has none."""
     from_ = select.args.get("from_")
-    tables = [from_.this] if from_ is not None else []
-    tables += [inner for table in tables for inner in _nested_joins(table)]
-    for join in select.args.get("joins") or []:
-        tables += [join.this, *_nested_joins(join.this)]
-    names = [table.alias_or_name for table in tables]
-    return [*names, *(lateral.alias_or_name for lateral in select.args.get("laterals") or [])]
+    joined = [join.this for join in select.args.get("joins") or []]
+    tables = [table for one in ([from_.this] if from_ is not None else []) + joined for table in _tables(one)]
+    return [table.alias_or_name for table in (*tables, *(select.args.get("laterals") or []))]
 
 
-def _nested_joins(table: exp.Expr) -> list[exp.Expr]:
-    return [join.this for join in table.args.get("joins") or []]
+def _tables(source: exp.Expr) -> list[exp.Expr]:
+    """`(a JOIN b ON ...)` is two."""
+    inside = isinstance(source, exp.Subquery) and not source.alias and isinstance(source.this, exp.Table | exp.Subquery)
+    own = _tables(source.this) if inside else [source]
+    return [*own, *(table for join in source.args.get("joins") or [] for table in _tables(join.this))]
