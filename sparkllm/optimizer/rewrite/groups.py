@@ -6,7 +6,7 @@ Calls in GROUP BY and in arguments of aggregates stay with the rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sqlglot import exp
 
@@ -15,8 +15,9 @@ from sparkllm.optimizer.rewrite.asked import AGGREGATES, called, calls_in, own_n
 from sparkllm.optimizer.rewrite.guards import guard_of
 from sparkllm.optimizer.rewrite.rows import Names
 
-__all__ = ["is_grouped", "split_groups", "split_windows"]
+__all__ = ["is_grouped", "resolve_names", "split_groups", "split_windows"]
 
+_SETS = (exp.Rollup, exp.Cube, exp.GroupingSets)
 _OUTER = ("order", "limit", "offset", "distinct", "sort", "cluster", "distribute", "with_")
 
 
@@ -35,15 +36,14 @@ def split_groups(select: exp.Select, names: Names) -> exp.Select:
     if not is_grouped(select):
         return select
     group = select.args.get("group")
-    if group is not None:
-        _resolve_numbers(group, select)
     keys = _keys(group) if group is not None else []
     _take_from_below(select, keys)
     parts = [*select.expressions, *(select.args[k] for k in ("having", "order") if select.args.get(k))]
     above = [c for e in parts for c in calls_in(e) if not _below(c, keys)]
     if not above:
         return select
-    if group is not None and any(v for k, v in group.args.items() if k != "expressions" and v):
+    others = group is not None and any(value for key, value in group.args.items() if key != "expressions")
+    if others or any(isinstance(e, _SETS) for e in (group.expressions if group is not None else ())):
         raise CallError(
             f"{text_of(above[0])} is over the groups of ROLLUP, CUBE, GROUPING SETS or ALL; group in a subquery"
         )
@@ -64,21 +64,29 @@ def split_groups(select: exp.Select, names: Names) -> exp.Select:
     return outer
 
 
-def _resolve_numbers(group: exp.Group, select: exp.Select) -> None:
-    """`GROUP BY 1`: the first column, where that has a call."""
-    for key in list(group.expressions):
+def resolve_names(select: exp.Select, columns: Callable[[], frozenset[str]]) -> None:
+    """`GROUP BY 1` and `GROUP BY c` where that column of the SELECT list has a call; in HAVING, too.
+
+    Args:
+        columns: names of the tables' columns, which come before those of the SELECT list.
+    """
+    asking = {e.alias.lower(): e.this for e in select.expressions if isinstance(e, exp.Alias) and calls_in(e)}
+    group, having = select.args.get("group"), select.args.get("having")
+    for key in list(group.expressions) if group is not None else []:
         if isinstance(key, exp.Literal) and not key.is_string and int(key.this) <= len(select.expressions):
-            column = select.expressions[int(key.this) - 1].unalias()
-            if any(calls_in(e) for e in (*select.expressions, select.args.get("having")) if e is not None):
-                key.replace(column.copy())
+            key.replace(select.expressions[int(key.this) - 1].unalias().copy())
+    read = [c for part in (group, having) if part is not None for c in own_nodes(part) if isinstance(c, exp.Column)]
+    known = [c for c in read if len(c.parts) == 1 and c.name.lower() in asking]
+    there = columns() if known else frozenset()
+    for column in known:
+        if column.name.lower() not in there:
+            column.replace(asking[column.name.lower()].copy())
 
 
 def _keys(group: exp.Group) -> list[exp.Expr]:
     """Those of ROLLUP, CUBE and GROUPING SETS too."""
-    sets = [v for key, some in group.args.items() if key != "expressions" and isinstance(some, list) for v in some]
-    inner = [e for one in sets if isinstance(one, exp.Expr) for e in one.expressions]
-    lists = [e.expressions if isinstance(e, exp.Tuple) else [e.unnest()] for e in inner]
-    return [*group.expressions, *(e for some in lists for e in some)]
+    flat = [inner for e in group.expressions for inner in (e.expressions if isinstance(e, _SETS) else [e])]
+    return [key for e in flat for key in (e.expressions if isinstance(e, exp.Tuple) else [e.unnest()])]
 
 
 def _take_from_below(select: exp.Select, keys: list[exp.Expr]) -> None:

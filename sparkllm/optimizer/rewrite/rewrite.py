@@ -22,11 +22,11 @@ from sqlglot.errors import SqlglotError
 
 from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite.asked import calls_in, is_call, text_of
-from sparkllm.optimizer.rewrite.groups import split_groups, split_windows
+from sparkllm.optimizer.rewrite.groups import resolve_names, split_groups, split_windows
 from sparkllm.optimizer.rewrite.inline import inline_ctes
 from sparkllm.optimizer.rewrite.places import check_places
 from sparkllm.optimizer.rewrite.push_filters import push_filters, push_limit
-from sparkllm.optimizer.rewrite.questions import Platform
+from sparkllm.optimizer.rewrite.questions import Platform, Questions
 from sparkllm.optimizer.rewrite.reuse import reuse_answers
 from sparkllm.optimizer.rewrite.rows import Names, Rows
 from sparkllm.optimizer.rewrite.select import SelectWork
@@ -98,6 +98,7 @@ class _Work:
         own = _calls_of(select)
         if not own:
             return select
+        resolve_names(select, Questions(self._platform, Rows(select, self._names), with_).names)
         split = split_windows(split_groups(select, self._names), self._names)
         if split is select:
             done = SelectWork(select, self._platform, self._names, outer, with_).done()

@@ -114,9 +114,12 @@ class _Work:
         self.notes: list[Remark] = []
 
     def statement(self, tree: exp.Expr) -> str:
+        known, noted = len(self.unsupported), len(self.notes)
         _name_columns(tree)
         for call in reversed(list(_calls(tree, self._read))):  # inner ones first
             self._turn(call)
+        self.unsupported[known:] = reversed(self.unsupported[known:])
+        self.notes[noted:] = reversed(self.notes[noted:])
         generator = Dialect.get_or_raise("spark").generator(
             unsupported_level=ErrorLevel.IGNORE, normalize_functions=False, comments=True
         )
@@ -131,8 +134,10 @@ class _Work:
                 raise TranspileError(rules.OTHERS.get(call.name, "is not known"))
             put(call.node, rules.FUNCTIONS[call.name](_again(call), turn))
         except TranspileError as reason:
+            _leave(call)
             self.unsupported.append(Remark(call.text, str(reason), call.line))
         except (KeyError, IndexError, AttributeError, TypeError, ValueError):  # no such argument, or of another form
+            _leave(call)
             strange = "is not written as the platform's documentation has it"
             self.unsupported.append(Remark(call.text, strange, call.line))
         else:
@@ -155,6 +160,15 @@ def _calls(tree: exp.Expr, read: str) -> Iterator[ForeignCall]:
             yield ForeignCall(name, whole, *_arguments(function), said, int(function.meta.get("line", 0)))
 
 
+def _leave(call: ForeignCall) -> None:
+    """As it was written, under the platform's name."""
+    function = call.node.expression if isinstance(call.node, exp.Dot) else call.node
+    if isinstance(call.node, exp.Dot) and isinstance(function, exp.Func):
+        given = function.expressions if isinstance(function, exp.Anonymous) else _typed_arguments(function)
+        name = call.name.rpartition(".")[2].upper()
+        function.replace(exp.Anonymous(this=name, expressions=[e.copy() for e in given]))
+
+
 def _again(call: ForeignCall) -> ForeignCall:
     """With arguments as they are by now: inner calls have been turned."""
     function = call.node.expression if isinstance(call.node, exp.Dot) else call.node
@@ -173,7 +187,13 @@ def _named(node: exp.Expr) -> tuple[str, exp.Expr, exp.Expr]:
         whole, path = parent, ".".join(part.name for part in names) + "."
     elif isinstance(parent, exp.Table) and parent.this is node and parent.db:
         path = parent.db + "."
-    return (path + (own[:-1] if own == _IF else own)).lower(), whole, node
+    return (path + _without_prefix(own, path)).lower(), whole, node
+
+
+def _without_prefix(own: str, path: str) -> str:
+    """Without what only the parser has put there: `AI.IF_(...)`, `AI.AI_GENERATE(...)`."""
+    own = own[:-1] if own == _IF else own
+    return own.removeprefix("AI_") if path.upper() == "AI." else own
 
 
 def _arguments(function: exp.Expr) -> tuple[list[exp.Expr], dict[str, exp.Expr]]:
