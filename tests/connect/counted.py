@@ -26,8 +26,8 @@ class Counted:
     def clear(self) -> None:
         self._file.write_text("", encoding="utf-8")
 
-    def asked(self) -> list[tuple[str, list[str | None]]]:
-        """(the call's prompt or task, the row's fields), for each row that was not all NULL."""
+    def asked(self) -> list[tuple[dict[str, Any], list[str | None]]]:
+        """(the call, the row's fields), for each row that was not all NULL."""
         lines = self._file.read_text(encoding="utf-8").splitlines()
         return [(call, fields) for call, fields in map(json.loads, lines)]
 
@@ -46,7 +46,7 @@ class Counted:
                     told.append(answer(request, fields))
                     if not call["fields"] or any(field is not None for field in fields):
                         with open(path, "a", encoding="utf-8") as file:
-                            file.write(json.dumps([call["prompt"] or call["task"], fields]) + "\n")
+                            file.write(json.dumps([call, fields]) + "\n")
                 yield pa.array(told, type=kind)
 
         return iterator_udf(llm_ask, returned).asNondeterministic()

@@ -6,7 +6,8 @@ from collections.abc import Container, Mapping
 
 from sqlglot import exp
 
-from sparkllm.optimizer.rewrite.asked import Asked, calls_in, is_call, own_nodes, read_call, text_of
+from sparkllm.optimizer.rewrite.arguments import read_call
+from sparkllm.optimizer.rewrite.asked import Asked, calls_in, is_call, own_nodes, text_of
 from sparkllm.optimizer.rewrite.guards import guard_of
 
 __all__ = ["answers_in", "fill", "filled", "guards_of", "named"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
 from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite import cascade, push_limits
-from sparkllm.optimizer.rewrite.asked import Asked, called, calls_in, conjuncts, read_call, text_of
+from sparkllm.optimizer.rewrite.arguments import read_call
+from sparkllm.optimizer.rewrite.asked import Asked, called, calls_in, conjuncts, text_of
 from sparkllm.optimizer.rewrite.guards import either
 from sparkllm.optimizer.rewrite.joins import calls_of_joins
 from sparkllm.optimizer.rewrite.levels import Ask, Levels
@@ -145,9 +146,13 @@ class SelectWork:
 
     def _read(self, node: exp.Expr) -> Asked:
         try:
-            return read_call(node, self.questions.columns_of)
+            asked = read_call(node, self.questions.columns_of)
         except CallError as error:
             raise CallError(f"{error} (in {text_of(node)})") from error
+        given = len(asked.fields) - asked.typed.implied
+        implied = exp.Tuple(expressions=[e.copy() for e in asked.fields[given:]])
+        self._inline(list(implied.find_all(exp.Column)))
+        return replace(asked, fields=(*asked.fields[:given], *self.rows.lift(implied).expressions))
 
     def _guard(self, holders: Sequence[exp.Expr]) -> None:
         """Later calls first: what an inner call is for is known once its outer ones are."""
@@ -188,8 +193,10 @@ class SelectWork:
 
     def _inline_names(self) -> None:
         """`SELECT upper(a) AS b, llm('x', b)`: a call may read another column of the SELECT list by its name."""
+        self._inline([c for e in self.select.expressions for call in calls_in(e) for c in call.find_all(exp.Column)])
+
+    def _inline(self, read: list[exp.Column]) -> None:
         named = {e.alias.lower(): e.this for e in self.select.expressions if isinstance(e, exp.Alias)}
-        read = [c for e in self.select.expressions for call in calls_in(e) for c in call.find_all(exp.Column)]
         known = [c for c in read if len(c.parts) == 1 and c.name.lower() in named]
         there = self.questions.names() if known else frozenset()
         for column in known:
