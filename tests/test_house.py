@@ -107,8 +107,8 @@ def test_public_names_are_these() -> None:
     assert set(sparkllm.__all__) == {
         "LLMConfig", "QueryEstimate", "QueryProgress", "QueryReport", "SparkLLMError", "explain", "last_report", "llm",
         "llm_classify", "llm_extract", "llm_filter", "llm_fix_grammar", "llm_gen", "llm_mask", "llm_score",
-        "llm_summarize", "llm_translate", "place", "progress", "register", "register_task", "session", "stop",
-        "workload",
+        "llm_summarize", "llm_translate", "map", "place", "progress", "register", "register_task", "session", "sql",
+        "stop", "transpile", "workload",
     }  # fmt: skip
     for name in sparkllm.__all__:
         assert getattr(sparkllm, name).__doc__
