@@ -6,6 +6,7 @@ Nothing here touches a JVM: Spark Connect, serverless compute and SQL warehouses
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -18,10 +19,12 @@ from sparkllm.config import PREFIX, LLMConfig
 from sparkllm.errors import ConfigError
 from sparkllm.optimizer.rewrite import FUNCTION
 
-__all__ = ["PlainSession", "has_extension", "is_connect", "last_query", "ready"]
+__all__ = ["PlainSession", "has_extension", "is_connect", "last_query", "ready", "remember"]
 
 _APPLICATION = "spark.app.id"
+_HIDDEN = "*********(redacted)"  # Spark's own words
 _ready: WeakSet[SparkSession] = WeakSet()
+_given: WeakKeyDictionary[SparkSession, dict[str, str]] = WeakKeyDictionary()
 _last: WeakKeyDictionary[SparkSession, PlainSession] = WeakKeyDictionary()
 _numbers = count(1)
 
@@ -57,6 +60,31 @@ def _asking() -> Any:
     return iterator_udf(ask_engine, RESULT_TYPE).asNondeterministic()
 
 
+def remember(spark: SparkSession, settings: Mapping[str, str]) -> None:
+    """Settings that were given here: a Connect server does not give those back whose names have `token` in them."""
+    _given.setdefault(spark, {}).update(settings)
+
+
+def _settings(spark: SparkSession) -> dict[str, str]:
+    """The session's `spark.sparkllm.*` entries.
+
+    Raises:
+        ConfigError: a server hides one that this client has not given itself.
+    """
+    everything: dict[str, str] = dict(spark.conf.getAll)
+    if is_connect(spark):
+        everything |= {row.key: row.value for row in spark.sql("SET").collect()}
+    found = {key: value for key, value in everything.items() if key.startswith(PREFIX)}
+    for key in [key for key, value in found.items() if value == _HIDDEN]:
+        if key not in _given.get(spark, {}):
+            raise ConfigError(
+                f"the Spark Connect server gives {key} to nobody, as its spark.redaction.regex takes it for a secret: "
+                "give it by sparkllm.register(spark, ...), which remembers it, or for a call: max_tokens => 20"
+            )
+        found[key] = _given[spark][key]
+    return found
+
+
 class PlainSession:
     """What one query is planned with: `Platform` of the rewriting.
 
@@ -73,9 +101,9 @@ class PlainSession:
             ConfigError: an unknown setting, or a budget, which nobody could keep.
         """
         self._spark = spark
-        everything: dict[str, str] = dict(spark.conf.getAll)
-        self._conf = {k: v for k, v in sorted(everything.items()) if k.startswith(PREFIX) and k != f"{PREFIX}placement"}
-        self.application = everything.get(_APPLICATION) or "plain"
+        settings = _settings(spark)
+        self._conf = {key: value for key, value in sorted(settings.items()) if key != f"{PREFIX}placement"}
+        self.application = spark.conf.get(_APPLICATION, None) or "plain"
         self.config = LLMConfig.from_spark(self._conf)
         if Budget.of(self.config) is not None:
             raise ConfigError(

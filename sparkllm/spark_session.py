@@ -21,7 +21,7 @@ from sparkllm.control_channel import open_channel
 from sparkllm.errors import CallError, ConfigError, JavaError, SparkLLMError
 from sparkllm.optimizer.jar import build_jar, find_java
 from sparkllm.own_tasks import OwnTask, own_tasks
-from sparkllm.plain_session import is_connect, ready
+from sparkllm.plain_session import is_connect, ready, remember
 
 __all__ = [
     "FUNCTION",
@@ -88,9 +88,11 @@ def register(spark: SparkSession, model: str | None = None, *, _function: Any = 
     """
     if model is not None:
         options["model"] = model
-    for key, value in _settings(options, _sparkllm_conf(spark)).items():
+    settings = _settings(options, _sparkllm_conf(spark))
+    for key, value in settings.items():
         spark.conf.set(key, value)
     if is_connect(spark):
+        remember(spark, settings)
         ready(spark, _function)
         return spark
     missing = list(_load(spark, f"{_PACKAGE}.Install").install(_jvm_session(spark)))

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql.connect.session import SparkSession as ConnectSession
 from pyspark.sql.types import StringType
 
 from sparkllm.plain_session import ready
 from tests.connect.counted import Counted
-from tests.connect.server import connect_server
+from tests.connect.server import connect, connect_server
 
 VIEWS = (
     """t AS SELECT int(id) AS id, array('good', 'bad', 'ok', 'meh')[id % 4] AS review, array('a', 'b')[id % 2] AS title
@@ -31,9 +30,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def remote(server: str) -> Iterator[SparkSession]:
-    """A session without anything of ours. Not by SparkSession.builder: the tests' own process has a classic session."""
-    session = ConnectSession.builder.remote(server).create()
-    yield session  # type: ignore[misc] # PySpark's two sessions have no common type
+    """A session without anything of ours."""
+    session = connect(server)
+    yield session
     session.stop()
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
 from sparkllm.udf.iterator_udf import iterator_udf
-from tests.optimizer.capitals import COUNTS, answers
+from tests.optimizer.capitals import COUNTS, Answer, answers
 
 __all__ = ["Counted"]
 
@@ -19,8 +19,9 @@ __all__ = ["Counted"]
 class Counted:
     """The function, and what it was asked since the last look."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, answer: Answer | None = None) -> None:
+        """`answer`: of a request and a row's fields, {"value": ...}; else the first field in capitals."""
+        self._file, self._answer = file, answer or answers()
         self.clear()
 
     def clear(self) -> None:
@@ -36,7 +37,7 @@ class Counted:
         kind = pa.struct([(n, pa.string()) for n in ("value", "error", "detail")] + [(n, pa.int32()) for n in COUNTS])
         texts = [StructField(n, StringType()) for n in ("value", "error", "detail")]
         returned = StructType(texts + [StructField(n, IntegerType()) for n in COUNTS])
-        answer, path = answers(), str(self._file)
+        answer, path = self._answer, str(self._file)
 
         def llm_ask(batches: Iterator[tuple[pa.Array, ...]]) -> Iterator[pa.Array]:
             for requests, rows, *_ in batches:

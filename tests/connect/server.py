@@ -11,14 +11,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pyspark
+from pyspark.sql import SparkSession
+from pyspark.sql.connect.session import SparkSession as ConnectSession
 
-__all__ = ["connect_server"]
+__all__ = ["connect", "connect_server"]
 
 _CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 _START_SECONDS = 120
 _ROOT = Path(__file__).parents[2]
+
+
+def connect(url: str) -> SparkSession:
+    """A new session. Not by SparkSession.builder, as the tests' own process has a classic session."""
+    return cast(SparkSession, ConnectSession.builder.remote(url).create())  # PySpark's two have no common type
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def name_of(e: exp.Expr) -> str:
     """A function's name in small letters; empty for anything else."""
     if isinstance(e, exp.Anonymous):
         return str(e.this).lower() if isinstance(e.this, str) else e.name.lower()
-    return e.sqlname_of().lower() if isinstance(e, exp.Func) else ""
+    return e.sql_name().lower() if isinstance(e, exp.Func) else ""
 
 
 def _lower(e: exp.Expr) -> exp.Expr:

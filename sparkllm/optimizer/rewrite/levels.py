@@ -42,8 +42,8 @@ class Ask:
 def as_text(e: exp.Expr, kind: str) -> exp.Expr:
     """A field as the model sees it: as LLMStrategy.scala has it.
 
-    >>> as_text(exp.column("a"), "int").sql("spark"), as_text(exp.column("a"), "array<int>").sql("spark")
-    ('CAST(a AS STRING)', 'make_valid_utf8(TO_JSON(a))')
+    >>> text_of(as_text(exp.column("a"), "int")), text_of(as_text(exp.column("a"), "array<int>"))
+    ('CAST(a AS STRING)', 'make_valid_utf8(to_json(a))')
     """
     if kind.startswith(_JSON):
         return _valid(exp.Anonymous(this="to_json", expressions=[e.copy()]))

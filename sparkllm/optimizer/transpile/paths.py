@@ -57,7 +57,10 @@ def _select(answer: exp.Expr, step: Step) -> exp.Expr:
 
 
 def _field(struct: exp.Struct, name: str) -> exp.Expr:
-    values = {item.alias.lower(): item.this for item in struct.expressions}
+    values = {
+        item.this.name.lower() if isinstance(item, exp.PropertyEQ) else item.alias.lower(): _value(item)
+        for item in struct.expressions
+    }
     if name.lower() in values:
         return values[name.lower()]
     answer = values.get("result")
@@ -67,3 +70,9 @@ def _field(struct: exp.Struct, name: str) -> exp.Expr:
         error = exp.Dot(this=answer, expression=exp.to_identifier("error"))
         return exp.Coalesce(this=error, expressions=[text("")])
     raise TranspileError(f"{name} has no counterpart; there is {', '.join(values)}")
+
+
+def _value(item: exp.Expr) -> exp.Expr:
+    value = item.expression if isinstance(item, exp.PropertyEQ) else item.this
+    assert isinstance(value, exp.Expr)
+    return value
