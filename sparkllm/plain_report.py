@@ -62,7 +62,7 @@ def last_plain_report(spark: SparkSession) -> PlainReport:
     application, query, config = planned.application, planned.query, planned.config
 
     def counted(batches: Iterator[Any]) -> Iterator[Any]:
-        from sparkllm.backend.client import paid
+        from sparkllm.backend.paid import paid
 
         for _ in batches:
             counts = json.dumps(paid(application, query, config) or {})
