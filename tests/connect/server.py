@@ -59,7 +59,7 @@ def connect_server(folder: Path, **conf: str) -> Iterator[str]:
 
 
 def _end_with_parent() -> None:
-    """In the child: a run of tests that is killed leaves no server behind (Linux; spark-submit becomes java by exec)."""
+    """In the child: tests that are killed leave no server behind (Linux; spark-submit becomes java by exec)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
