@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from sparkllm.drift import QueryDrift, check_drift
     from sparkllm.errors import SparkLLMError
     from sparkllm.estimate import QueryEstimate, explain
+    from sparkllm.optimizer.transpile import transpile
     from sparkllm.placing import place
+    from sparkllm.plain_map import map  # noqa: A004 # users read sparkllm.map
+    from sparkllm.plain_sql import sql
     from sparkllm.query_workload import workload
     from sparkllm.report import QueryReport, last_report
     from sparkllm.spark_session import register, session, stop
@@ -64,12 +67,15 @@ __all__ = [
     "llm_summarize",
     "llm_summarize_agg",
     "llm_translate",
+    "map",
     "place",
     "progress",
     "register",
     "register_task",
     "session",
+    "sql",
     "stop",
+    "transpile",
     "workload",
 ]
 __version__ = "0.1.0"
@@ -96,12 +102,15 @@ _HOME = {
     "llm_summarize": "sparkllm.udf.typed_functions",
     "llm_summarize_agg": "sparkllm.udf.typed_functions",
     "llm_translate": "sparkllm.udf.typed_functions",
+    "map": "sparkllm.plain_map",
     "place": "sparkllm.placing",
     "progress": "sparkllm.control_channel",
     "register": "sparkllm.spark_session",
     "register_task": "sparkllm.task_registration",
     "session": "sparkllm.spark_session",
+    "sql": "sparkllm.plain_sql",
     "stop": "sparkllm.spark_session",
+    "transpile": "sparkllm.optimizer.transpile",
     "workload": "sparkllm.query_workload",
 }
 

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from sparkllm.errors import SparkLLMError
+
 if TYPE_CHECKING:
     from pyspark import SparkContext
     from pyspark.sql import SparkSession
@@ -63,11 +65,18 @@ def progress(spark: SparkSession | None = None) -> list[QueryProgress]:
         spark: a session of the driver; the active one when left out.
 
     Raises:
-        SparkLLMError: there is no session.
+        SparkLLMError: there is no session, or it is Spark Connect's.
     """
+    from sparkllm.plain_session import is_connect
     from sparkllm.spark_session import some_session
 
-    service = _services.get(str(some_session(spark).sparkContext.applicationId))
+    session = some_session(spark)
+    if is_connect(session):
+        raise SparkLLMError(
+            "progress() reads a service in the driver, which a client of Spark Connect cannot have; "
+            "sparkllm.last_report(spark) asks the engines for what they have counted so far"
+        )
+    service = _services.get(str(session.sparkContext.applicationId))
     return service.progress() if service is not None else []
 
 

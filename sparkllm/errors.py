@@ -17,6 +17,7 @@ __all__ = [
     "LedgerError",
     "RowError",
     "SparkLLMError",
+    "TranspileError",
 ]
 
 
@@ -30,6 +31,10 @@ class ConfigError(SparkLLMError):
 
 class CallError(SparkLLMError):
     """A call of `llm(...)` is not well formed."""
+
+
+class TranspileError(CallError):
+    """A function of another platform, or a use of it, has no counterpart."""
 
 
 class JavaError(SparkLLMError):

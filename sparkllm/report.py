@@ -244,6 +244,8 @@ def _share(part: int, whole: int) -> float:
 def last_report(spark: SparkSession | None = None) -> QueryReport:
     """The report of the last finished query of this driver that called the model, in whichever session.
 
+    On Spark Connect it is a PlainReport: what engines counted for the session's last `sparkllm.sql` or `sparkllm.map`.
+
     Args:
         spark: a session of the driver; the active one when left out.
 
@@ -251,9 +253,14 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
         SparkLLMError: there is no session, or no such query yet.
     """
     from sparkllm.control_channel import told_of
-    from sparkllm.spark_session import last_reports, paid
+    from sparkllm.plain_report import last_plain_report
+    from sparkllm.plain_session import is_connect
+    from sparkllm.spark_session import last_reports, paid, some_session
 
-    reports = last_reports(spark, 1)
+    session = some_session(spark)
+    if is_connect(session):
+        return last_plain_report(session)
+    reports = last_reports(session, 1)
     if not reports:
         raise SparkLLMError(
             "no query with llm(...) has finished in this session; run one with an action such as show()"

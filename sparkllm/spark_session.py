@@ -21,6 +21,7 @@ from sparkllm.control_channel import open_channel
 from sparkllm.errors import CallError, ConfigError, JavaError, SparkLLMError
 from sparkllm.optimizer.jar import build_jar, find_java
 from sparkllm.own_tasks import OwnTask, own_tasks
+from sparkllm.plain_session import is_connect, ready, remember
 
 __all__ = [
     "FUNCTION",
@@ -74,6 +75,8 @@ def session(model: str | None = None, *, master: str = "", app_name: str = "", *
 def register(spark: SparkSession, model: str | None = None, *, _function: Any = None, **options: Any) -> SparkSession:
     """Bring `llm(...)` into a session that runs already; safe to call again, with other settings too.
 
+    A client of Spark Connect gets the function that `sparkllm.sql` and `sparkllm.map` use.
+
     Args:
         spark: the session.
         model: path or Hugging Face id; None leaves the session's.
@@ -85,8 +88,13 @@ def register(spark: SparkSession, model: str | None = None, *, _function: Any = 
     """
     if model is not None:
         options["model"] = model
-    for key, value in _settings(options, _sparkllm_conf(spark)).items():
+    settings = _settings(options, _sparkllm_conf(spark))
+    for key, value in settings.items():
         spark.conf.set(key, value)
+    if is_connect(spark):
+        remember(spark, settings)
+        ready(spark, _function)
+        return spark
     missing = list(_load(spark, f"{_PACKAGE}.Install").install(_jvm_session(spark)))
     if missing:
         warnings.warn(

@@ -106,11 +106,9 @@ def test_importing_sparkllm_is_light() -> None:
 def test_public_names_are_these() -> None:
     assert set(sparkllm.__all__) == {
         "LLMConfig", "QueryDrift", "QueryEstimate", "QueryProgress", "QueryReport", "SparkLLMError", "check_drift",
-        "explain", "last_report", "llm",
-        "llm_agg", "llm_classify", "llm_extract", "llm_filter", "llm_fix_grammar", "llm_gen", "llm_mask", "llm_score",
-        "llm_summarize", "llm_summarize_agg", "llm_translate", "place", "progress", "register", "register_task",
-        "session", "stop",
-        "workload",
+        "explain", "last_report", "llm", "llm_agg", "llm_classify", "llm_extract", "llm_filter", "llm_fix_grammar",
+        "llm_gen", "llm_mask", "llm_score", "llm_summarize", "llm_summarize_agg", "llm_translate", "map", "place",
+        "progress", "register", "register_task", "session", "sql", "stop", "transpile", "workload",
     }  # fmt: skip
     for name in sparkllm.__all__:
         assert getattr(sparkllm, name).__doc__

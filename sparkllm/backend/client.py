@@ -42,8 +42,9 @@ _ACTION_SECONDS = 90.0  # and as long as it takes to find a hang: what a hanging
 _DEATH_SECONDS = 5.0
 _CONNECT_TRIES = 5
 
-_clients: dict[tuple[int, EngineSpec, int], EngineClient] = {}
-_locks: defaultdict[tuple[int, EngineSpec, int], threading.Lock] = defaultdict(threading.Lock)
+_Key = tuple[int, Path, EngineSpec, int]
+_clients: dict[_Key, EngineClient] = {}
+_locks: defaultdict[_Key, threading.Lock] = defaultdict(threading.Lock)
 
 
 def connect(
@@ -68,7 +69,7 @@ def connect(
         ConfigError: a setting cannot be used.
     """
     spec = EngineSpec.of(config, model, application, gpus)
-    key = (os.getpid(), spec, config.max_in_flight)
+    key = (os.getpid(), root_for(config.runtime_dir), spec, config.max_in_flight)
     with _locks[key]:
         known = _clients.get(key)
         if known is None or not known.answers():

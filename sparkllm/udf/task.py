@@ -27,7 +27,7 @@ class Task:
         call: what is asked.
         config: the session's settings when the query was planned.
         application: id of the Spark application, which owns the engine.
-        query: Spark's id of the SQL execution; empty outside one, as in `df.rdd`.
+        query: Spark's id of the SQL execution, or the name of a rewritten query; empty outside both, as in `df.rdd`.
         field_order: the call's fields in the order of the query's prompts; empty where the plan has not chosen one.
         mark: path of a file that is there as long as the task runs (TaskMark.scala); None where nobody puts one.
         gpus: addresses of the GPUs that Spark gave the task, where they are a replica's; else empty.
@@ -46,7 +46,7 @@ class Task:
     @classmethod
     def from_request(cls, text: str, field_order: str = "") -> Task:
         """Read what the Catalyst extension wrote: {"call": {...}, "conf": {...}, "application": "...", "mark": "...",
-        "control": {"location", "token"}}.
+        "control": {"location", "token"}}, or what plain_session.py writes: {"call", "conf", "application", "query"}.
 
         `field_order` is what stands beside every row: "2,0,1", or "2,0,1;data first" (Placement.scala).
 
@@ -64,7 +64,7 @@ class Task:
             call=replace(call, data_first=layout == _DATA_FIRST),
             config=config,
             application=request["application"],
-            query=(context.getLocalProperty(_EXECUTION) if context else None) or "",
+            query=request.get("query") or (context.getLocalProperty(_EXECUTION) if context else None) or "",
             field_order=tuple(map(int, order.split(","))) if order else (),
             mark=request.get("mark"),
             gpus=_gpus(context, request.get("placed", False)),

@@ -1,0 +1,45 @@
+"""Places in a statement where no call can be evaluated, found before anything is rewritten."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from sparkllm.errors import CallError
+from sparkllm.optimizer.rewrite.asked import AGGREGATES, calls_in, is_call, text_of
+
+__all__ = ["check_places"]
+
+
+def check_places(tree: exp.Expr) -> None:
+    """Raise for the first of them.
+
+    Raises:
+        CallError: it says what to write instead.
+    """
+    for call in [node for node in tree.walk() if is_call(node)]:
+        if isinstance(call, exp.Anonymous) and call.name.lower() in AGGREGATES:
+            raise CallError(f"{text_of(call)} is an aggregate, which needs the Catalyst extension")
+        for around in _up(call):
+            if reason := _reason(call, around):
+                raise CallError(f"{text_of(call)} is {reason}")
+
+
+def _up(node: exp.Expr) -> list[exp.Expr]:
+    out = []
+    while node.parent is not None:
+        node = node.parent
+        out.append(node)
+    return out
+
+
+def _reason(call: exp.Expr, around: exp.Expr) -> str:
+    own = any(c is call for c in calls_in(around))
+    if isinstance(around, exp.Lambda) and own:
+        return "inside a lambda function, where no call can be evaluated; explode the array and call it on each row"
+    if isinstance(around, exp.Lateral) and own:
+        return "in a LATERAL VIEW; compute it in a subquery and explode its column"
+    if isinstance(around, exp.Join) and own and not isinstance(around.parent, exp.Select):
+        return "in the condition of a JOIN in parentheses; compute it in a subquery and join that"
+    if isinstance(around, exp.AggFunc) and not own:
+        return "in a subquery inside an aggregate's argument; compute it in the FROM"
+    return ""

@@ -1,0 +1,67 @@
+"""Statements with calls as plain Spark SQL: before/after pairs, without Spark, and where no call can stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlglot
+
+from sparkllm.config import LLMConfig
+from sparkllm.errors import CallError
+from sparkllm.optimizer.rewrite import rewrite
+from tests.optimizer.cases import cases
+
+COLUMNS = {
+    "t": {"id": "int", "review": "string", "title": "string", "tags": "array<string>"},
+    "u": {"uid": "int", "utitle": "string"},
+    "z": {"id": "int", "c": "string"},
+}
+
+
+class Tables:
+    """What a session would know of these tables; requests are left out."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.config = LLMConfig(**settings)
+
+    def describe(self, query: str) -> list[tuple[str, str]]:
+        tree = sqlglot.parse_one(query, read="spark")
+        known = [pair for table in tree.find_all(sqlglot.exp.Table) for pair in COLUMNS.get(table.name, {}).items()]
+        if any(e.is_star for e in tree.expressions):
+            return known
+        return [(e.alias_or_name, dict(known).get(e.unalias().name, "string")) for e in tree.expressions]
+
+    def request(self, call: str) -> str:
+        return "?"
+
+
+@pytest.mark.parametrize("case", cases("rewrite.json"))
+def test_a_statement_is_rewritten(case: dict[str, Any]) -> None:
+    got = rewrite(case["before"], Tables())
+    assert got == case["after"], f"before: {case['before']}\ngot: {got}\nexpected: {case['after']}"
+
+
+@pytest.mark.parametrize("case", cases("rewrite_errors.json"))
+def test_a_place_where_no_call_can_stand_is_named(case: dict[str, Any]) -> None:
+    with pytest.raises(CallError) as error:
+        rewrite(case["sql"], Tables())
+    for piece in case["says"]:
+        assert piece in str(error.value), f"before: {case['sql']}\ngot: {error.value}\nexpected: {piece}"
+
+
+def test_rows_are_moved_to_as_many_tasks_as_the_setting_says() -> None:
+    query = "SELECT llm('classify', review) FROM t"
+    assert "REPARTITION_BY_RANGE(8, review)" in rewrite(query, Tables(tasks=8))
+    assert "REPARTITION" not in rewrite(query, Tables(optimizer_co_locate=False))
+
+
+def test_without_reuse_equal_calls_are_two() -> None:
+    query = "SELECT llm('classify', review) AS a, llm('classify', review) AS b FROM t"
+    assert rewrite(query, Tables()).count("__llm_ask(") == 1
+    assert rewrite(query, Tables(optimizer_reuse=False)).count("__llm_ask(") == 2
+
+
+def test_a_function_of_the_users_own_is_no_call() -> None:
+    query = "SELECT llm_unknown(review) FROM t"
+    assert rewrite(query, Tables()) == query
