@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sparkllm.calls import LLMCall
 from sparkllm.config import PREFIX
 from sparkllm.errors import ConfigError
-from sparkllm.report_html import report_html
+from sparkllm.report_table import ReportTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -75,17 +75,10 @@ class CallDrift:
 
 
 @dataclass(frozen=True)
-class QueryDrift:
+class QueryDrift(ReportTable):
     """What the optimizer's orders change of a query's answers; `print` shows it as a table, a notebook too."""
 
     calls: tuple[CallDrift, ...]
-
-    def __str__(self) -> str:
-        width = max(len(name) for name, _ in self._lines())
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in self._lines())
-
-    def _repr_html_(self) -> str:
-        return report_html(self._lines(), "")
 
     def _lines(self) -> list[tuple[str, str]]:
         lines = [("LLM drift", "answers in the optimizer's order beside those in the query's own")]

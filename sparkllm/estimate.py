@@ -11,7 +11,7 @@ from sparkllm.config import PREFIX, LLMConfig
 from sparkllm.optimizer.ordering import upper_bounds
 from sparkllm.optimizer.ordering.solve import shared_cells
 from sparkllm.prompt_sample import ROWS, PromptSample, sample_prompts
-from sparkllm.report_html import report_html
+from sparkllm.report_table import ReportTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -73,17 +73,10 @@ class CallEstimate:
 
 
 @dataclass(frozen=True)
-class QueryEstimate:
+class QueryEstimate(ReportTable):
     """What a query will ask; `print` shows it as a table, a notebook too."""
 
     calls: tuple[CallEstimate, ...]
-
-    def __str__(self) -> str:
-        width = max(len(name) for name, _ in self._lines())
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in self._lines())
-
-    def _repr_html_(self) -> str:
-        return report_html(self._lines(), "")
 
     def _lines(self) -> list[tuple[str, str]]:
         lines = [("LLM estimate", "no model was asked" if self.calls else "the query asks no model")]

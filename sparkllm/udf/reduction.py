@@ -4,12 +4,11 @@
 
 A group that fits is one request. Parts of all groups of a window go to the engine together; each kind of request is an
 Evaluation of its own, so dedup, ledger, budgets and counts are those of any other call. Map-reduce over the context
-window, as in LOTUS (arXiv 2407.11418, section 3.4).
+window, as LOTUS does it (arXiv 2407.11418).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,6 +25,7 @@ __all__ = ["GroupWindow", "Reduction"]
 
 _AROUND = 16  # tokens of the list's name, its brackets and what joins them, at most
 _TO_COMBINE = 4  # answers that a request takes at least; quotes and line breaks in them may take twice their tokens
+_ROUND_SECONDS = 60.0  # of one wait; a thread cannot be waited for without end by a number
 _LEAST_ROOM = 64  # tokens for the values of one request; less combines nothing
 
 
@@ -71,7 +71,7 @@ class Reduction:
 
     def restore(self, window: GroupWindow) -> pa.StructArray:
         """Wait for all that is left to ask, and lay the answers out."""
-        while not window.wait(math.inf):
+        while not window.wait(_ROUND_SECONDS):
             pass
         return window.laid_out()
 
