@@ -12,6 +12,7 @@ from sparkllm.errors import SparkLLMError
 from sparkllm.report_budget import budget_lines
 from sparkllm.report_html import bar_svg, report_html
 from sparkllm.report_speculation import speculation_lines
+from sparkllm.report_table import ReportTable
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -84,7 +85,7 @@ class CallReport:
 
 
 @dataclass(frozen=True)
-class QueryReport:
+class QueryReport(ReportTable):
     """One query that called the model.
 
     Attributes:
@@ -153,10 +154,6 @@ class QueryReport:
         """Rows that entered LLMEval by second, the engine's start not counted."""
         seconds = self.seconds - min(self.seconds, self.total("start_ms") / 1000)
         return self.total("rows") / seconds if seconds > 0 else 0.0
-
-    def __str__(self) -> str:
-        width = max(len(name) for name, _ in self._lines())
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in self._lines())
 
     def _repr_html_(self) -> str:
         return report_html(self._lines(), self.to_svg())
