@@ -3,7 +3,8 @@
     python bench/show_speculation.py bench/results/speculation_grid.json
 
 by best: goodput's speed by that of the best fixed draft length (*), median of the turns and their quartiles; by k = 0:
-the same by no speculation; known: the policy with the true acceptance. mean: mean draft length of goodput.
+the same by no speculation; known: the policy with the true acceptance. mean: mean draft length of goodput. Which length
+is the best one is, for each turn, found from the other turns: the best of a turn itself is often the luckiest.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["FIXED", "best_fixed", "ratios", "show", "speed"]
+__all__ = ["FIXED", "best_fixed", "by_best", "ratios", "show", "speed"]
 
 _NAMES = ("batch", "acceptance", "before", "after")
 FIXED = (0, 1, 2, 3, 4, 6, 8)
@@ -50,8 +51,8 @@ def table(cells: list[dict[str, Any]], title: str) -> Table:
         best = best_fixed(turns)
         speeds = [f"{speed(turns[c]):.0f}{'*' * (c == best)}" for c in choices]
         mean = f"{median(t.get('mean_length', 0.0) for t in turns['goodput']):.2f}"
-        known = spread(ratios(turns, "known", best)) if "known" in turns else ""
-        shown = [spread(ratios(turns, "goodput", best)), spread(ratios(turns, "goodput", "k = 0")), known]
+        known = spread(by_best(turns, "known")) if "known" in turns else ""
+        shown = [spread(by_best(turns, "goodput")), spread(ratios(turns, "goodput", "k = 0")), known]
         out.add_row(*(str(cell[n]) for n in names), *speeds, mean, *shown)
     return out
 
@@ -60,7 +61,7 @@ def line(part: str, cell: dict[str, Any]) -> str:
     """One cell, while the others run."""
     where = ", ".join(f"{key} {cell[key]}" for key in _NAMES if key in cell)
     best = best_fixed(cell["turns"])
-    return f"{part}: {where}: {spread(ratios(cell['turns'], 'goodput', best))} of {best}"
+    return f"{part}: {where}: {spread(by_best(cell['turns'], 'goodput'))} of {best}"
 
 
 def speed(turns: list[dict[str, Any]]) -> float:
@@ -68,9 +69,16 @@ def speed(turns: list[dict[str, Any]]) -> float:
     return float(median(turn["tokens_per_second"] for turn in turns))
 
 
-def best_fixed(turns: dict[str, list[dict[str, Any]]]) -> str:
-    """The fixed draft length of the highest median."""
-    return max((name for name in turns if name.startswith("k = ")), key=lambda name: speed(turns[name]))
+def best_fixed(turns: dict[str, list[dict[str, Any]]], but: int | None = None) -> str:
+    """The fixed draft length of the highest median, of those that have a turn `but`: of their other turns."""
+    able = [n for n in turns if n.startswith("k = ") and (but is None or len(turns[n]) > but)]
+    return max(able, key=lambda n: speed([turn for i, turn in enumerate(turns[n]) if i != but]))
+
+
+def by_best(turns: dict[str, list[dict[str, Any]]], name: str) -> list[float]:
+    """Turn by turn, the speed by that of the length that is the best fixed one of the other turns."""
+    own = [turn["tokens_per_second"] for turn in turns[name]]
+    return [mine / turns[best_fixed(turns, i)][i]["tokens_per_second"] for i, mine in enumerate(own)]
 
 
 def ratios(turns: dict[str, list[dict[str, Any]]], name: str, other: str) -> list[float]:

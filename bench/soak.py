@@ -4,8 +4,10 @@
 
 Three threads ask at a time: filters, classes, free text, typed answers, queries that are cancelled, and queries that
 fail. Twice in the first half all pause until the engine has ended as idle, so that the next query starts another.
-Memory and open files of the driver's JVM, the Python workers, the server and vLLM's engine process are looked at every
-few seconds; growth is the slope over the second half. In the end nothing of them may be left.
+Memory of the driver's JVM, the largest Python worker, the server and vLLM's engine process and their open files are
+looked at every few seconds; growth is the slope over the second half. In the end nothing of them may be left. A task
+has four attempts, as on a cluster: Spark 4.2 and later may end everybody's Python workers when a task is cancelled that
+waits for a new one (SPARK-54711), and a task of `local[n]` has one.
 `python bench/show_soak.py FILE` prints the table.
 """
 
@@ -36,6 +38,7 @@ from sparkllm.backend.sweep import engines
 WATCHED = ("driver JVM", "Python worker", "server", "EngineCore")
 THREADS, TEXTS = 3, 5000
 IDLE_SECONDS = 15
+KV_CACHE_GIB = 0.125  # it grows into this page by page, and that is to be over before the second half
 PAUSES = (0.2, 0.4)  # share of the time
 PATIENCE = 60.0
 
@@ -65,7 +68,7 @@ def main() -> None:
             soak = Soak(spark, args.minutes * 60, args.seed)
             soak.run()
         result |= {"minutes": args.minutes, "queries": dict(soak.done), "wrong": soak.wrong, "engines": soak.engines}
-        result["growth_mib"] = {who: slope(watch.samples, who, "mib") for who in WATCHED}
+        result["growth_mib"] = {who: slope(watch.samples, who) for who in WATCHED}
         result["growth_files"] = {who: slope(watch.samples, who, "files") for who in WATCHED}
         result |= {"orphans": ["not looked for yet"], "samples": watch.samples}
         write()
@@ -94,7 +97,7 @@ def session(folder: Path) -> SparkSession:
     conf = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "OFF",
             "spark.scheduler.mode": "FAIR", "spark.driver.memory": "1g"}  # fmt: skip
     return sparkllm.session(
-        model="demo", master="local[4]", runtime_dir=str(folder), kv_cache_gib=1, max_tokens=16,
+        model="demo", master="local[4, 4]", runtime_dir=str(folder), kv_cache_gib=KV_CACHE_GIB, max_tokens=16,
         idle_seconds=IDLE_SECONDS, ledger=str(folder / "ledger"), ledger_max_bytes=200_000, **conf,
     )  # fmt: skip
 

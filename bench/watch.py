@@ -108,10 +108,12 @@ def _sum(processes: list[psutil.Process]) -> dict[str, float]:
 
 
 def slope(samples: list[dict[str, Any]], who: str, figure: str = "largest_mib") -> dict[str, float]:
-    """Of the second half: growth per hour by least squares, first and last value; empty with too few samples."""
+    """Of the second half: growth per hour by least squares, medians of its first and last fifth; {} for few samples."""
     half = [(s["seconds"], s[who][figure]) for s in samples[len(samples) // 2 :] if who in s]
     if len(half) < 3:
         return {}
     seconds, values = np.array(half).T
     per_hour = float(np.polyfit(seconds, values, 1)[0]) * _HOUR
-    return {"per_hour": round(per_hour, 1), "from": float(values[0]), "to": float(values[-1])}
+    fifth = -(-len(values) // 5)
+    ends = {"from": float(np.median(values[:fifth])), "to": float(np.median(values[-fifth:]))}
+    return {"per_hour": round(per_hour, 1), **ends}

@@ -9,6 +9,8 @@ from sqlglot import exp
 
 from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite import rewrite
+from sparkllm.optimizer.rewrite.collect import collect_groups
+from sparkllm.optimizer.rewrite.groups import is_grouped
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -44,6 +46,7 @@ def map(df: DataFrame, *, name: str, call: str) -> DataFrame:  # noqa: A001 # us
     column = _expression(call)
     others: list[exp.Expr] = [_quoted(c) for c in df.columns if c.lower() != name.lower()]
     select = exp.Select(expressions=[*others, exp.alias_(column, name, quoted=True)]).from_(exp.to_table(_TABLE))
+    _check(select)
     text = rewrite(select.sql("spark", normalize_functions=False), platform)
     platform.session.planned()
     return _run(sqlglot.parse_one(text, read="spark"), df)
@@ -70,6 +73,12 @@ def _expression(call: str) -> exp.Expr:
         raise CallError(
             f"map() takes an expression such as \"llm('classify', review)\", got {call!r}: {error}"
         ) from error
+
+
+def _check(select: exp.Select) -> None:
+    collect_groups(select)
+    if is_grouped(select):
+        raise CallError("map() adds a column to every row and takes no aggregates; group with sparkllm.sql(spark, ...)")
 
 
 def _quoted(name: str) -> exp.Expr:

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 import sparkllm
 from sparkllm.backend.client import stop as stop_engines
 from sparkllm.demo.__main__ import read_reviews
-from sparkllm.errors import ConfigError, SparkLLMError
+from sparkllm.errors import CallError, ConfigError, SparkLLMError
 from sparkllm.plain_report import PlainReport
 from sparkllm.plain_sql import plain_text
 from tests.connect.server import connect
@@ -28,6 +28,8 @@ QUERIES = [
     "SELECT DISTINCT product, llm_classify(product, array('for the kitchen', 'for the garden')) AS c FROM reviews",
     "SELECT id, llm('classify', review) AS c FROM reviews ORDER BY id DESC LIMIT 7",
     "SELECT llm('classify', review, on_error => 'struct') AS c FROM reviews WHERE stars = 3",
+    "SELECT product, llm_agg('Is the most of it good?', review) AS a FROM reviews WHERE stars > 2 GROUP BY product",
+    "SELECT llm_summarize_agg(struct(product, review), 20) FROM reviews HAVING count(*) > 3",
 ]
 
 
@@ -85,6 +87,11 @@ def test_map_asks_the_same_engine(shop: SparkSession) -> None:
     with configured(shop, DRY):
         found = sparkllm.map(shop.table("reviews").limit(9), name="c", call="llm('classify', review)")
         assert {row.c for row in found.collect()} <= {"negative", None}
+
+
+def test_map_takes_no_aggregate(shop: SparkSession) -> None:
+    with configured(shop, DRY), pytest.raises(CallError, match=r"no aggregates; group with sparkllm\.sql"):
+        sparkllm.map(shop.table("reviews"), name="c", call="llm_summarize_agg(review)")
 
 
 def test_the_report_has_what_the_engines_counted(shop: SparkSession) -> None:

@@ -11,7 +11,6 @@ from sparkllm.answer_schema import ddl
 from sparkllm.typed_call import TypedCall, function_names
 
 __all__ = [
-    "AGGREGATES",
     "CALLED",
     "Asked",
     "called",
@@ -24,7 +23,6 @@ __all__ = [
     "text_of",
 ]
 
-AGGREGATES = ("llm_agg", "llm_summarize_agg")
 _RANDOM = (
     "rand", "randn", "random", "uuid", "monotonically_increasing_id", "spark_partition_id", "shuffle", "randstr",
     "input_file_name",
@@ -81,7 +79,7 @@ def text_of(e: exp.Expr) -> str:
 
 def is_call(e: exp.Expr) -> bool:
     """`llm(...)`, `llm_translate(...)`, `ai_translate(...)`; the parser has classes of its own for some of them."""
-    return name_of(e) in (*function_names(), *AGGREGATES)
+    return name_of(e) in function_names()
 
 
 def own_nodes(e: exp.Expr) -> Iterator[exp.Expr]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from sqlglot import exp
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import AGGREGATES, called, calls_in, own_nodes, text_of
+from sparkllm.optimizer.rewrite.asked import called, calls_in, own_nodes, text_of
 from sparkllm.optimizer.rewrite.guards import guard_of
 from sparkllm.optimizer.rewrite.rows import Names
 
@@ -174,7 +174,7 @@ def _below(call: exp.Expr, keys: list[exp.Expr]) -> bool:
     """In an aggregate's argument, or a key itself."""
     node: exp.Expr | None = call
     while node is not None and not isinstance(node, exp.Select):
-        if _same(node, keys) or (node is not call and _is_aggregate(node)) or _is_llm_aggregate(node):
+        if _same(node, keys) or (node is not call and _is_aggregate(node)):
             return True
         node = node.parent
     return False
@@ -184,15 +184,11 @@ def _same(node: exp.Expr, keys: list[exp.Expr]) -> bool:
     return any(node == key for key in keys)
 
 
-def _is_llm_aggregate(node: exp.Expr) -> bool:
-    return isinstance(node, exp.Anonymous) and node.name.lower() in AGGREGATES
-
-
 def _is_aggregate(node: exp.Expr) -> bool:
     if isinstance(node, exp.Filter) and isinstance(node.this, exp.AggFunc):
         return True
     windowed = isinstance(node.parent, exp.Window | exp.Filter) and node.parent.this is node
-    return (isinstance(node, exp.AggFunc) or _is_llm_aggregate(node)) and not windowed
+    return isinstance(node, exp.AggFunc) and not windowed
 
 
 def _aggregates(e: exp.Expr) -> Iterator[exp.Expr]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import AGGREGATES, calls_in, is_call, text_of
+from sparkllm.optimizer.rewrite.asked import calls_in, is_call, text_of
 
 __all__ = ["check_places"]
 
@@ -17,8 +17,6 @@ def check_places(tree: exp.Expr) -> None:
         CallError: it says what to write instead.
     """
     for call in [node for node in tree.walk() if is_call(node)]:
-        if isinstance(call, exp.Anonymous) and call.name.lower() in AGGREGATES:
-            raise CallError(f"{text_of(call)} is an aggregate, which needs the Catalyst extension")
         for around in _up(call):
             if reason := _reason(call, around):
                 raise CallError(f"{text_of(call)} is {reason}")

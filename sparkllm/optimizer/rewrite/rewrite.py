@@ -22,6 +22,7 @@ from sqlglot.errors import SqlglotError
 
 from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite.asked import calls_in, is_call, text_of
+from sparkllm.optimizer.rewrite.collect import collect_groups
 from sparkllm.optimizer.rewrite.groups import resolve_names, split_groups, split_windows
 from sparkllm.optimizer.rewrite.inline import inline_ctes
 from sparkllm.optimizer.rewrite.places import check_places
@@ -76,6 +77,7 @@ class _Work:
 
     def statement(self, tree: exp.Expr) -> None:
         config = self._platform.config
+        collect_groups(tree)
         check_places(tree)
         inline_ctes(tree)
         for select in list(tree.find_all(exp.Select)):  # outer ones first

@@ -139,7 +139,8 @@ class SelectWork:
             known = next((a for a in self.asks if a.asked.key == asked.key), None)
             if known is None or not self.platform.config.optimizer_reuse:
                 request = self.platform.request(asked.typed.call.to_json())
-                moves = (asked.typed.call.order or self.platform.config.order) != "off"
+                call = asked.typed.call  # groups have been brought together, each as one long row
+                moves = (call.order or self.platform.config.order) != "off" and not call.group
                 known = Ask(asked, self.names.fresh("a"), request=request, moves=moves)
                 self.asks.append(known)
             node.replace(called(exp.column(known.answer), ""))

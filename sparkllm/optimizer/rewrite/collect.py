@@ -1,0 +1,60 @@
+"""Aggregates over answers: the values of a group are collected first, and the call is over the list.
+
+`llm_agg('...', x)` -> `llm_agg('...', to_json(sort_array(collect_list(x))))`, which groups.py then takes apart like any
+call over an aggregate. Sorted, so that the same group is the same prompt, however its rows came.
+"""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from sparkllm.errors import CallError
+from sparkllm.optimizer.rewrite.asked import is_call, name_of, text_of
+from sparkllm.tasks import tasks
+
+__all__ = ["collect_groups"]
+
+_VALUES = {"group": 1, "texts": 0}  # the place of the values among the arguments, by what a task takes first
+
+
+def collect_groups(tree: exp.Expr) -> None:
+    """Put the list in the place of the values, in every call of an aggregate.
+
+    Raises:
+        CallError: FILTER or OVER at one; the message says what to write.
+    """
+    places = {t.function: _VALUES[t.first] for t in tasks().values() if t.first in _VALUES}
+    for call in [node for node in tree.walk() if is_call(node) and name_of(node) in places]:
+        _check(call)
+        given = call.expressions
+        at = places[name_of(call)]
+        if at < len(given) and not isinstance(given[at], exp.Kwarg):
+            _keep_name(call)
+            given[at].replace(_list(given[at]))
+
+
+def _check(call: exp.Expr) -> None:
+    around = call.parent
+    if isinstance(around, exp.Filter):
+        condition = text_of(around.expression.this)
+        raise CallError(f"{text_of(call)} takes no FILTER; give it CASE WHEN {condition} THEN ... END for its values")
+    if isinstance(around, exp.Window):
+        raise CallError(f"{text_of(call)} cannot be over a window; group in a subquery and join that")
+
+
+def _keep_name(call: exp.Expr) -> None:
+    """A column of the SELECT list is called what the user wrote."""
+    column = call
+    while column.parent is not None and not isinstance(column.parent, exp.Select | exp.Alias):
+        column = column.parent
+    if isinstance(column.parent, exp.Select) and column.arg_key == "expressions":
+        named = exp.alias_(exp.null(), text_of(column), quoted=True)
+        column.replace(named)
+        named.set("this", column)
+
+
+def _list(values: exp.Expr) -> exp.Expr:
+    many: exp.Expr = exp.ArrayAgg(this=values.copy())
+    for function in ("sort_array", "to_json"):
+        many = exp.Anonymous(this=function, expressions=[many])
+    return many
