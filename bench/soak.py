@@ -6,7 +6,7 @@ Three threads ask at a time: filters, classes, free text, typed answers, queries
 fail. Twice in the first half all pause until the engine has ended as idle, so that the next query starts another.
 Memory of the driver's JVM, the largest Python worker, the server and vLLM's engine process and their open files are
 looked at every few seconds; growth is the slope over the second half. In the end nothing of them may be left. A task
-has four attempts, as on a cluster: Spark 4.2 and later may end everybody's Python workers when a task is cancelled that
+has four attempts, as on a cluster: Spark 4.3 may end everybody's Python workers when a task is cancelled that
 waits for a new one (SPARK-54711), and a task of `local[n]` has one.
 `python bench/show_soak.py FILE` prints the table.
 """
