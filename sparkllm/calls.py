@@ -7,7 +7,7 @@ the table its name and arguments, of a task of the user's own its whole prompt.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sparkllm.answer_schema import ddl, words
@@ -140,8 +140,7 @@ class LLMCall:
             return self.prompt or ""
         values = {"labels": self.labels} if self.labels else {}
         place = "above" if self.data_first else "below"
-        task = replace(self._task, instruction=self._task.combine) if self.combining else self._task
-        return task.instruct(values | dict(self.arguments), place, self.prompt or "")
+        return self._task.instruct(values | dict(self.arguments), place, self.prompt or "", self.combining)
 
     @property
     def form(self) -> str:

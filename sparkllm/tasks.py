@@ -12,7 +12,7 @@ One entry is one SQL function: `translate` is `llm_translate`, a name that begin
     instruction   what the model is told. {place} is "below" or "above", where the data stands; {prompt} the user's
                   prompt, {lang} the argument of that name; lists are written "a, b or c"
     combine       of an aggregate: what the model is told where the data are answers about parts of a group
-    instead       [{"where": {argument: value}, "instruction"}]: the first one that holds is told instead
+    instead       [{"where": {argument: value}, "instruction", "combine"}]: the first one that holds is told instead
     template      false: braces in a prompt are plain text. Else {name} stands for that field, as in `llm()`
     output        STRING; BOOLEAN (held by the labels true and false); LABELS or SCHEMA, as the argument of that type
                   says; a list of labels; or the type of a column, "DOUBLE NOT NULL" (held as `{"answer": 0.5}`)
@@ -55,7 +55,7 @@ class Task:
         output: STRING, BOOLEAN, LABELS, SCHEMA, the type of a column, or the labels themselves.
         first: what its positional arguments begin with; see above. "fields", any number, for a task of the user's own.
         arguments: the constants behind them.
-        instead: (arguments, instruction) pairs that stand in place of `instruction` where they hold.
+        instead: (arguments, (instruction, combine)) pairs that stand in place of these two where they hold.
         template: `{name}` in a prompt stands for that field.
         combine: of an aggregate, the instruction over answers about parts of a group; else empty.
     """
@@ -65,7 +65,7 @@ class Task:
     output: str | tuple[str, ...]
     first: str = "x"
     arguments: tuple[Argument, ...] = ()
-    instead: tuple[tuple[tuple[tuple[str, Any], ...], str], ...] = ()
+    instead: tuple[tuple[tuple[tuple[str, Any], ...], tuple[str, str]], ...] = ()
     template: bool = True
     combine: str = ""
 
@@ -88,13 +88,14 @@ class Task:
         given = [a.default for a in self.arguments if a.type == "LABELS" and self.output == "LABELS"]
         return tuple(given[0] or ()) if given else ()
 
-    def instruct(self, values: Mapping[str, Any], place: str, prompt: str = "") -> str:
+    def instruct(self, values: Mapping[str, Any], place: str, prompt: str = "", combining: bool = False) -> str:
         """What the model is told.
 
         Args:
             values: arguments by name; those that are missing have their defaults.
             place: where the data stands, "below" or "above".
             prompt: the user's own.
+            combining: of an aggregate, over answers about parts of a group.
 
         >>> tasks()["translate"].instruct({"lang": "French"}, "below")
         'Translate the text of the data below into French. Answer with the translation alone.'
@@ -102,10 +103,11 @@ class Task:
         'Classify the data above as spam or ham.'
         """
         known = {a.name: _frozen(values.get(a.name, a.default)) for a in self.arguments}
-        held = (text for where, text in self.instead if all(known.get(name) == value for name, value in where))
+        held = (texts for where, texts in self.instead if all(known.get(name) == value for name, value in where))
+        told = next(held, (self.instruction, self.combine))[combining]
         texts = {name: plain(_written(value)) for name, value in known.items()} | {"place": place, "prompt": prompt}
         texts.setdefault("labels", _written(self.labels))
-        return _PLACEHOLDER.sub(lambda m: texts.get(m[1], m[0]), next(held, self.instruction))
+        return _PLACEHOLDER.sub(lambda m: texts.get(m[1], m[0]), told)
 
 
 @functools.cache
@@ -132,7 +134,7 @@ def _task(name: str, entry: Mapping[str, Any]) -> Task:
         first=entry.get("first", "x"),
         arguments=tuple(Argument(a["name"], a["type"], _frozen(a.get("default"))) for a in entry.get("arguments", ())),
         instead=tuple(
-            (tuple((k, _frozen(v)) for k, v in one["where"].items()), one["instruction"])
+            (tuple((k, _frozen(v)) for k, v in one["where"].items()), (one["instruction"], one.get("combine", "")))
             for one in entry.get("instead", ())
         ),
         template=entry.get("template", True),

@@ -130,6 +130,7 @@ class _Builder:
         given = self._given(rest, named)
         kept = CallOptions.of(self._called, named)
         labels, schema, reading = self._held(given)
+        held = [a.name for a in self.task.arguments if a.type == "LABELS"]  # these travel in `labels`
         call = LLMCall(
             task=self.task.name,
             prompt=prompt,
@@ -137,7 +138,7 @@ class _Builder:
             labels=labels,
             schema=schema,
             function=self.function,
-            arguments=tuple((n, v) for n, v in given.items() if self.function or n != "labels"),
+            arguments=tuple((n, v) for n, v in given.items() if self.function or n not in held),
             whole=not (labels or schema),
         )
         return TypedCall(

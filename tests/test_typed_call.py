@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,6 +79,11 @@ MADE = [
     ("llm_mask", [X, ["name"]], {}, "llm_mask(review, array('name'))",
      "Copy the text of the data below word for word, but write [MASKED] in place of each name. Answer with that text "
      "alone.", (), "text", "STRING"),
+    ("llm", ["mask", X], {"labels": ["name", "email"]}, "llm('mask', review, labels => array('name', 'email'))",
+     "Copy the text of the data below word for word, but write [MASKED] in place of each name or email. Answer with "
+     "that text alone.", (), "text", "STRING"),
+    ("llm_summarize_agg", [X, 0], {}, "llm_summarize_agg(texts, 0)", "Summarise all of the texts below together.", (),
+     "text", "STRING"),
     ("llm", ["translate", X, Y], {"lang": "French"}, "llm('translate', review, title, lang => 'French')",
      "Translate the text of the data below into French. Answer with the translation alone.", (), "text", "STRING"),
     ("llm", ["classify", X], {"labels": ["a", "b"]}, "llm('classify', review, labels => array('a', 'b'))",
@@ -271,3 +277,9 @@ def test_columns_that_no_answer_has_are_refused(text: str) -> None:
 def test_a_type_alone_is_a_column_called_answer() -> None:
     texts = ("INT", "ARRAY<DATE>", "date DATE", "a INT, b INT", "STRUCT<a: INT>")
     assert [answer_schema(text)[1] for text in texts] == [True, True, False, False, False]
+
+
+def test_summaries_of_parts_without_a_number_of_words_are_told_none() -> None:
+    call = typed_call("llm_summarize_agg", [X, 0]).call
+    assert "words" not in replace(call, combining=True).instruction
+    assert "at most 100 words" in replace(typed_call("llm_summarize_agg", [X]).call, combining=True).instruction

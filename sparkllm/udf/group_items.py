@@ -23,10 +23,17 @@ def item_texts(group: str | None) -> list[str]:
 
     >>> item_texts('["good", {"product": "Kettle", "stars": 4}]')
     ['"good"', '{"product": "Kettle", "stars": "4"}']
+    >>> item_texts('[1.10, {"product": null}, null]')  # digits as they came; nothing to read in the other two
+    ['"1.10"']
     >>> item_texts(None), item_texts("[]")
     ([], [])
     """
-    return [_item(value) for value in json.loads(group or "[]") if value is not None]
+    values = json.loads(group or "[]", parse_float=str)
+    return [_item(value) for value in values if value is not None and not _is_empty(value)]
+
+
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, dict) and all(one is None for one in value.values())
 
 
 def _item(value: Any) -> str:

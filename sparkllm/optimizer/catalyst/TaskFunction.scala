@@ -27,10 +27,12 @@ case class TaskFunction(task: Task, function: Option[String]) {
       LLMSpec(
         task = Some(task.name), prompt = written, fields = Nil, labels = held.labels, model = options.model,
         schema = held.schema, order = options.order, function = function,
-        arguments = given.filter(a => function.nonEmpty || a._1 != "labels"), maxTokens = options.maxTokens,
+        arguments = given.filter(a => function.nonEmpty || !inLabels.contains(a._1)), maxTokens = options.maxTokens,
         onError = options.onError, whole = held.labels.isEmpty && choices.isEmpty && held.schema.isEmpty),
       prompt.toSeq.flatMap(_.made), fields, held.reading, options.selectivity)
   }
+
+  private def inLabels: Seq[String] = task.arguments.filter(_.kind == "LABELS").map(_.name)
 
   private def choices: Seq[String] = if (task.output == "LABELS") task.labels else Nil
 
