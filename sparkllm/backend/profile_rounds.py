@@ -12,8 +12,8 @@ __all__ = ["PREFIX", "run_rounds"]
 PREFIX = "sparkllm-profile-"
 _COLD_SECONDS = 30.0  # the first step of all; whoever came first would wait for it
 _FIRST_SECONDS = 5.0  # the first round, where single steps take long: without it there is no profile
-_SECONDS = 2.0  # all of them
-_STEPS = 64  # a round ends by itself sooner
+_SECONDS = 6.0  # all of them: a second or two, but for engines whose start takes long, too
+_STEPS = 96  # a round ends by itself sooner, unless many drafts are right
 # Requests, and prompt tokens of each. What comes first tells most, as the time may end: behind the longest batch
 # measured, time grows in proportion anyway, but nothing else tells what a longer context costs.
 _ROUNDS = ((1, 16), (8, 16), (8, 512), (64, 16))

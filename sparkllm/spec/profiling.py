@@ -50,10 +50,12 @@ class Profiling:
     def __init__(self, prefix: str, most: int, asks: bool, makes_up: bool) -> None:
         self.measurements: list[Measurement] = []
         self._prefix, self._makes_up = prefix, makes_up
-        lengths = sorted({0, 1, most // 2, most})
-        asking = [(0, k) for k in lengths[1:]] if asks or not makes_up else []
-        # What is verified was asked for one step earlier: without made-up drafts there are no others.
-        pairs = [p for k in lengths[1:] for p in (*[a for a in asking if a[1] == k], (k, 0))]
+        # The target's time jumps where a kernel begins another tile; a drafter's grows alike with each draft.
+        verified = _up_to(most, 1, 2, 3, most // 2, 3 * most // 4)
+        asked = _up_to(most, 1, most // 2) if asks else []
+        if not makes_up:  # what is verified was asked for one step earlier
+            asked = verified
+        pairs = [p for k in verified for p in (*[(0, k)] * (k in asked), (k, 0))]
         self._plan = [(0, 0)] * _WARM_UP + [(0, 0), *pairs] * _REPEATS
         self._round, self._step = -1, 0
 
@@ -85,6 +87,10 @@ class Profiling:
     def _names(self, request: Any) -> tuple[int, int]:
         this, batch, *_ = request.request_id.removeprefix(self._prefix).split("-")
         return int(this), int(batch)
+
+
+def _up_to(most: int, *lengths: int) -> list[int]:
+    return sorted({k for k in (*lengths, most) if 0 < k <= most})
 
 
 def end(requests: Sequence[Any]) -> None:
