@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import time
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,23 @@ def session(master: str, engines: Path, ledger: Path) -> SparkSession:
 
 
 def attempts(spark: SparkSession, group: str) -> int:
-    """Attempts of tasks that the stages of a job group began, those that were stopped included."""
+    """Attempts of tasks that the stages of a job group began, those that are being stopped included.
+
+    The listener hears of a stopped attempt some time after the query has ended.
+    """
+    until = time.monotonic() + 10
+    while (found := _attempts(spark, group)) <= TASKS and time.monotonic() < until:
+        time.sleep(0.5)
+    return found
+
+
+def _attempts(spark: SparkSession, group: str) -> int:
     context = spark.sparkContext
     tracker, store = context.statusTracker(), context._jsc.sc().statusStore()
     jobs = filter(None, map(tracker.getJobInfo, tracker.getJobIdsForGroup(group)))
     stages = [store.lastStageAttempt(stage) for job in jobs for stage in job.stageIds]
-    return sum(s.numCompleteTasks() + s.numKilledTasks() + s.numFailedTasks() for s in stages)
+    counts = ("numActiveTasks", "numCompleteTasks", "numKilledTasks", "numFailedTasks")
+    return sum(getattr(stage, count)() for stage in stages for count in counts)
 
 
 def second_attempt(spark: SparkSession, lives: EngineLives) -> dict[str, Any]:
