@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlglot import exp
 
-from sparkllm.errors import TranspileError
+from sparkllm.errors import CallError, TranspileError
 from sparkllm.optimizer.rewrite.arguments import read_call
-from sparkllm.optimizer.rewrite.asked import is_call, name_of
+from sparkllm.optimizer.rewrite.asked import called, is_call, name_of
 
 __all__ = ["check", "check_place"]
 
+_FOUND = re.compile(r", got \w+\(.*", re.DOTALL)  # an expression that is no constant, as Python shows it
 _AROUND = {
     exp.Window: "is no window function here: aggregate in a subquery and join",
     exp.Filter: "takes no FILTER: put a CASE WHEN ... END inside",
@@ -37,11 +40,20 @@ def check(answer: exp.Expr) -> None:
     >>> check(parse_one("llm_translate(a, 'French')", read="spark"))
 
     Raises:
-        CallError: its arguments are none of the function's.
-        TranspileError: it reads a file.
+        TranspileError: its arguments are none of the function's, or it reads a file.
     """
     for node in answer.walk():
         if name_of(node) == "to_file":
             raise TranspileError("files are not read, only text")
         if is_call(node):
-            read_call(node, lambda star: [])
+            _read(node.copy())
+
+
+def _read(node: exp.Expr) -> None:
+    for argument in node.expressions:
+        if not isinstance(argument, exp.Kwarg | exp.Column | exp.Dot):
+            called(argument, "value")  # the planner gives it a name by its place
+    try:
+        read_call(node, lambda star: [])
+    except CallError as error:
+        raise TranspileError(_FOUND.sub("", str(error))) from error

@@ -78,10 +78,10 @@ def constant(e: exp.Expr | None) -> str | None:
     """A constant text, however it is written; None for anything else.
 
     >>> from sqlglot import parse_one
-    >>> [constant(parse_one(e, read="snowflake")) for e in ("'a' || ('b')", "$$it's$$", "'a' || b")]
-    ['ab', "it's", None]
+    >>> [constant(parse_one(e)) for e in ("'a' || ('b')", "'a' || b")]
+    ['ab', None]
     """
-    if isinstance(e, exp.RawString) or (isinstance(e, exp.Literal) and e.is_string):
+    if isinstance(e, exp.Literal) and e.is_string:
         return str(e.this)
     if isinstance(e, exp.Paren):
         return constant(e.this)

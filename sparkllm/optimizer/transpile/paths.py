@@ -20,9 +20,9 @@ def chosen(node: exp.Expr, answer: exp.Expr) -> tuple[exp.Expr, exp.Expr]:
     >>> tree = parse_one("SELECT f(a):labels[0]::string FROM t", read="snowflake")
     >>> answer = parse_one("struct(array(llm_gen('x')) AS labels)", read="spark")
     >>> [e.sql("spark") for e in chosen(tree.find(exp.Anonymous), answer)]
-    ['F(a).labels[0]', "LLM_GEN('x')"]
+    ["GET_JSON_OBJECT(F(a), '$.labels[0]')", "LLM_GEN('x')"]
     """
-    while (steps := _steps_behind(node)) is not None:
+    while not _is_text(answer) and (steps := _steps_behind(node)) is not None:
         node = node.parent  # type: ignore[assignment] # it has one, which holds the steps
         for step in steps:
             answer = _select(answer, step)
@@ -33,6 +33,13 @@ def with_status(answer: exp.Expr) -> exp.Expr:
     """A STRUCT beside whose columns there is `status`, too."""
     answer.meta[_STATUS] = True
     return answer
+
+
+def _is_text(answer: exp.Expr) -> bool:
+    """A path into it reads JSON from a text, as Spark does it, too."""
+    while isinstance(answer, exp.Dot):
+        answer = answer.this
+    return isinstance(answer, exp.Anonymous) and answer.name in ("llm_gen", "to_json")
 
 
 def _steps_behind(node: exp.Expr) -> list[Step] | None:

@@ -28,7 +28,7 @@ def pieces(e: exp.Expr) -> list[Piece]:
     """`'About ' || a`, `concat('About ', a)`, `PROMPT('About {0}', a)` -> the text and the column.
 
     Raises:
-        TranspileError: it is a struct or an array.
+        TranspileError: it is a struct, an array or NULL.
     """
     if (written := constant(e)) is not None:
         return [written]
@@ -38,6 +38,8 @@ def pieces(e: exp.Expr) -> list[Piece]:
         return pieces(e.this) + pieces(e.expression)
     if isinstance(e, exp.Paren):
         return pieces(e.this)
+    if isinstance(e, exp.Null):
+        raise TranspileError("takes a text, found NULL")
     if isinstance(e, exp.Struct | exp.Tuple | exp.Array | exp.VarMap | exp.Map):
         raise TranspileError("takes a text; a conversation, or fields in a struct, have no counterpart")
     if isinstance(e, exp.Anonymous) and e.name.upper() == "PROMPT":

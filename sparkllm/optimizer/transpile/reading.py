@@ -36,7 +36,7 @@ class _Databricks(Databricks):
         STRING_ESCAPES: ClassVar[list[str]] = SparkSQL.Tokenizer.STRING_ESCAPES
 
     class Parser(DatabricksParser):
-        FUNCTIONS: ClassVar = _without(DatabricksParser.FUNCTIONS)
+        FUNCTIONS: ClassVar = _without(DatabricksParser.FUNCTIONS, "VECTOR_SEARCH")
 
 
 class _Snowflake(Snowflake):
@@ -79,6 +79,9 @@ def parsed(sql: str, read: str) -> list[exp.Expr]:
         CallError: it cannot be read.
     """
     try:
-        return [tree for tree in sqlglot.parse(sql, read=READ[read]) if tree is not None]
+        trees = [tree for tree in sqlglot.parse(sql, read=READ[read]) if tree is not None]
     except (ParseError, TokenError) as error:
         raise CallError(f"sqlglot cannot read this as {read}: {error}") from error
+    for raw in [raw for tree in trees for raw in tree.find_all(exp.RawString)]:  # $$it's$$, r'\d'
+        raw.replace(exp.Literal.string(raw.this))
+    return trees

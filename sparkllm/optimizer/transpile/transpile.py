@@ -23,7 +23,7 @@ __all__ = ["Remark", "Transpiled", "transpile"]
 _DIALECTS: dict[str, ModuleType] = {"databricks": databricks, "snowflake": snowflake, "bigquery": bigquery}
 _FAMILIES = {
     "databricks": ("ai_",),
-    "snowflake": ("ai_", "snowflake.cortex.", "flatten"),
+    "snowflake": ("ai_", "snowflake.cortex."),
     "bigquery": ("ai.", "ml.generate_"),
 }
 _QUALIFY = "QUALIFY needs Spark 4.3 or later, or Databricks"
@@ -100,11 +100,12 @@ class _Work:
 
     def statement(self, tree: exp.Expr) -> str:
         known, noted = len(self.unsupported), len(self.notes)
+        qualified = [Remark(q.sql(self._read).strip(), _QUALIFY) for q in tree.find_all(exp.Qualify)]
         for call in reversed(list(_calls(tree, self._read))):  # inner ones first
             self._turn(call)
         self.unsupported[known:] = reversed(self.unsupported[known:])
         self.notes[noted:] = reversed(self.notes[noted:])
-        self.notes += [Remark(q.sql(self._read), _QUALIFY) for q in tree.find_all(exp.Qualify)]
+        self.notes += qualified
         generator = SparkSQL().generator(unsupported_level=ErrorLevel.IGNORE, normalize_functions=False, comments=True)
         text = generator.generate(tree)
         self.unsupported += [Remark("", message) for message in generator.unsupported_messages]
@@ -120,7 +121,7 @@ class _Work:
             place, answer = chosen(now.node, rules.FUNCTIONS[call.name](now, turn))
             check(answer)
             place.replace(answer)
-        except CallError as reason:
+        except TranspileError as reason:
             _leave(call)
             self.unsupported.append(Remark(call.text, str(reason), call.line))
         except (KeyError, IndexError, AttributeError, TypeError, ValueError):  # no such argument, or of another form
@@ -134,7 +135,7 @@ class _Work:
 def _calls(tree: exp.Expr, read: str) -> Iterator[ForeignCall]:
     for node in tree.walk():
         name, whole, function = _named(node)
-        if name and name.startswith(_FAMILIES[read]):
+        if name.startswith(_FAMILIES[read]) or name in _DIALECTS[read].OTHERS:
             line = int(function.meta.get("line", 0))
             yield ForeignCall(name, whole, *_arguments(function), whole.sql(read), line)
 
