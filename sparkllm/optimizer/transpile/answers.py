@@ -8,9 +8,8 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import ParseError
 
 from sparkllm.errors import TranspileError
-from sparkllm.optimizer.transpile.foreign import ours, text
 
-__all__ = ["columns", "json_schema_columns", "named", "typed"]
+__all__ = ["columns", "json_schema_columns", "named", "struct_columns", "typed_columns", "unwrapped"]
 
 _JSON = {"string": "STRING", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}
 _ONE = "answer"
@@ -61,21 +60,36 @@ def json_schema_columns(schema: Any) -> str:
     )
 
 
-def typed(kind: str, arguments: list[exp.Expr], options: dict[str, exp.Expr]) -> exp.Expr:
-    """`llm(prompt, fields..., schema => ...)` for one type: a STRUCT, or a scalar that is unwrapped.
+def typed_columns(kind: str) -> tuple[str, bool]:
+    """(the columns that hold an answer of a type, whether it is their only one, called `answer`).
 
-    >>> typed("DOUBLE", [text("How heavy?")], {}).sql("spark")
-    "LLM('How heavy?', schema => 'answer DOUBLE').answer"
+    >>> typed_columns("DOUBLE"), typed_columns("STRUCT<name: STRING, age: INT>")
+    (('answer DOUBLE', True), ('name STRING, age INT', False))
+
+    Raises:
+        TranspileError: it is no type.
     """
     try:
         parsed = exp.DataType.build(kind, dialect="databricks")
     except (ParseError, ValueError) as error:
         raise TranspileError(f"cannot read the type {kind!r}") from error
     if parsed.this == exp.DataType.Type.STRUCT:
-        inner = ", ".join(c.sql("spark").replace(": ", " ", 1) for c in parsed.expressions)
-        return ours("llm", *arguments, schema=text(inner), **options)
-    call = ours("llm", *arguments, schema=text(f"{_ONE} {parsed.sql('spark')}"), **options)
-    return exp.Dot(this=call, expression=exp.to_identifier(_ONE))
+        return struct_columns(parsed), False
+    return f"{_ONE} {parsed.sql('spark')}", True
+
+
+def struct_columns(kind: exp.DataType) -> str:
+    """The fields of a STRUCT as columns.
+
+    >>> struct_columns(exp.DataType.build("STRUCT<name: STRING, tags: ARRAY<STRING>>", dialect="spark"))
+    'name STRING, tags ARRAY<STRING>'
+    """
+    return ", ".join(c.sql("spark").replace(": ", " ", 1) for c in kind.expressions)
+
+
+def unwrapped(answer: exp.Expr) -> exp.Expr:
+    """The only column of an answer."""
+    return exp.Dot(this=answer, expression=exp.to_identifier(_ONE))
 
 
 def _type(kind: dict[str, Any]) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 from sqlglot import exp
 
 from sparkllm.errors import TranspileError
-from sparkllm.optimizer.transpile.answers import columns, typed
+from sparkllm.optimizer.transpile.answers import columns, typed_columns, unwrapped
 from sparkllm.optimizer.transpile.foreign import ForeignCall, Handler, Turn, constant, ours, plain_value, text
-from sparkllm.optimizer.transpile.prompts import content, pieces, prompt
+from sparkllm.optimizer.transpile.paths import with_status
+from sparkllm.optimizer.transpile.prompts import ask, content, prompt, struct_pieces
 
 __all__ = ["FUNCTIONS", "OTHERS"]
 
@@ -30,7 +31,7 @@ def _prompted(function: str) -> Handler:
         given = call.bind("prompt", "examples", *_HOW)
         if "examples" in given:
             raise TranspileError("examples have no counterpart")
-        return ours(function, *prompt(pieces(given["prompt"])), **_where(given, turn))
+        return ask(function, struct_pieces(given["prompt"]), **_where(given, turn))
 
     return turned
 
@@ -42,7 +43,7 @@ def _classify(call: ForeignCall, turn: Turn) -> exp.Expr:
         raise TranspileError("several labels for one row, and examples, have no counterpart")
     options = _where(given, turn)
     found = [_described(c) for c in plain_value(given.get("categories"))]
-    array, data = exp.Array(expressions=[text(label) for label, _ in found]), content(given["input"])
+    array, data = exp.Array(expressions=[text(label) for label, _ in found]), content(struct_pieces(given["input"]))
     if not any(said for _, said in found):
         return ours("llm_classify", data, array, **options)
     said = "; ".join(f"{label}: {said}" if said else label for label, said in found)
@@ -61,13 +62,13 @@ def _generate(call: ForeignCall, turn: Turn) -> exp.Expr:
     """`AI.GENERATE(prompt [, output_schema => 'a STRING' ...])` -> STRUCT<result> or STRUCT of those columns."""
     given = call.bind("prompt", "endpoint", "model_params", "output_schema", *(h for h in _HOW if h != "endpoint"))
     options = _where(given, turn) | _parameters(given.get("model_params"), turn)
-    arguments = prompt(pieces(given["prompt"]))
+    parts = struct_pieces(given["prompt"])
     if "output_schema" in given:
         schema = constant(given["output_schema"])
         if schema is None:
             raise TranspileError("takes a constant output_schema")
-        return ours("llm", *arguments, schema=text(columns(schema, "bigquery")), **options)
-    return _result(ours("llm_gen", *arguments, **options))
+        return with_status(ask("llm", parts, schema=text(columns(schema, "bigquery")), **options))
+    return _result(ask("llm_gen", parts, **options))
 
 
 def _generate_typed(kind: str) -> Handler:
@@ -76,9 +77,10 @@ def _generate_typed(kind: str) -> Handler:
     def turned(call: ForeignCall, turn: Turn) -> exp.Expr:
         given = call.bind("prompt", "endpoint", "model_params", *(h for h in _HOW if h != "endpoint"))
         options = _where(given, turn) | _parameters(given.get("model_params"), turn)
-        arguments = prompt(pieces(given["prompt"]))
-        boolean = kind == "BOOLEAN"
-        return _result(ours("llm_filter", *arguments, **options) if boolean else typed(kind, arguments, options))
+        parts = struct_pieces(given["prompt"])
+        if kind == "BOOLEAN":
+            return _result(ask("llm_filter", parts, **options))
+        return _result(unwrapped(ask("llm", parts, schema=text(typed_columns(kind)[0]), **options)))
 
     return turned
 

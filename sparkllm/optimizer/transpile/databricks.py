@@ -8,16 +8,21 @@ https://docs.databricks.com/aws/en/sql/language-manual/functions/ai_classify, an
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from sqlglot import exp
+from sqlglot.errors import ParseError
 
 from sparkllm.errors import TranspileError
-from sparkllm.optimizer.transpile.answers import json_schema_columns, typed
+from sparkllm.optimizer.transpile.answers import json_schema_columns, struct_columns, typed_columns, unwrapped
 from sparkllm.optimizer.transpile.foreign import ForeignCall, Handler, Turn, constant, ours, plain_value, text
-from sparkllm.optimizer.transpile.prompts import pieces, prompt
+from sparkllm.optimizer.transpile.languages import target
+from sparkllm.optimizer.transpile.prompts import Piece, ask, pieces
 
 __all__ = ["FUNCTIONS", "OTHERS"]
+
+Reading = Callable[[exp.Expr], exp.Expr]
 
 _SENTIMENTS = ("positive", "negative", "neutral", "mixed")
 _QUERY = ("endpoint", "request", "returnType", "failOnError", "modelParameters", "responseFormat")
@@ -26,55 +31,68 @@ _QUERY = ("endpoint", "request", "returnType", "failOnError", "modelParameters",
 def ai_query(call: ForeignCall, turn: Turn) -> exp.Expr:
     """`ai_query(endpoint, request [, returnType, failOnError, modelParameters, responseFormat])`.
 
-    With `failOnError => false` the answer is STRUCT<result, errorMessage>, as there.
+    With `failOnError => false` the answer is STRUCT<result, errorMessage>, as there. A responseFormat that is
+    STRUCT<...> gives that STRUCT, one that is a JSON schema a STRING.
     """
     given = call.bind(*_QUERY)
     if "request" not in given:
         raise TranspileError("takes an endpoint and a request")
     options = turn.model(given["endpoint"]) | _parameters(given.get("modelParameters"), turn)
-    arguments = prompt(pieces(given["request"]))
-    fails = given.get("failOnError")
-    if not isinstance(fails, exp.Boolean):
-        return _answer(given, arguments, options)
-    if fails.this:
-        return _answer(given, arguments, options | {"on_error": text("fail")})
-    both = _answer(given, arguments, options | {"on_error": text("struct")}, whole=True)
-    parts = [("result", exp.Dot(this=both, expression=exp.to_identifier("value")))]
-    parts.append(("errorMessage", exp.Dot(this=both.copy(), expression=exp.to_identifier("error"))))
-    return exp.Struct(expressions=[exp.alias_(value, name) for name, value in parts])
+    fails = given.get("failOnError", exp.null())
+    if not isinstance(fails, exp.Boolean | exp.Null):
+        raise TranspileError("takes a constant failOnError")
+    if isinstance(fails, exp.Boolean):
+        options["on_error"] = text("fail" if fails.this else "struct")
+    answer, read = _answer(given, pieces(given["request"]), options)
+    if not isinstance(fails, exp.Boolean) or fails.this:
+        return read(answer)
+    value, error = (exp.Dot(this=answer.copy(), expression=exp.to_identifier(name)) for name in ("value", "error"))
+    return exp.Struct(expressions=[exp.alias_(read(value), "result"), exp.alias_(error, "errorMessage")])
 
 
-def _answer(
-    given: dict[str, exp.Expr],
-    arguments: list[exp.Expr],
-    options: dict[str, exp.Expr],
-    whole: bool = False,
-) -> exp.Expr:
-    """`whole`: an answer that has to be computed with, as it would be unwrapped, cannot be held beside its error."""
-    kind, form = constant(given.get("returnType")), constant(given.get("responseFormat"))
-    if form is not None and form.strip() != '{"type": "text"}':
-        found = ours("llm", *arguments, schema=text(_response_format(form)), **options)
-        answer: exp.Expr = exp.Anonymous(this="to_json", expressions=[found])
-    elif kind is None or kind.upper() == "STRING":
-        return ours("llm_gen", *arguments, **options)
-    else:
-        answer = typed(kind, arguments, options)
-    if whole and (not isinstance(answer, exp.Anonymous) or answer.name == "to_json"):
-        raise TranspileError("failOnError => false together with this type of answer has no counterpart")
-    return answer
+def _answer(given: dict[str, exp.Expr], parts: list[Piece], options: dict[str, exp.Expr]) -> tuple[exp.Expr, Reading]:
+    """(the call, what makes the answer of its value), as our own ai_query (sparkllm/ai_query.py) has it."""
+    kind, form = (_constant(given, name) for name in ("returnType", "responseFormat"))
+    if kind is not None and form is not None:
+        raise TranspileError("takes returnType or responseFormat, not both")
+    if form is not None and (columns := _response_columns(form)) is not None:
+        struct = form.lstrip().upper().startswith("STRUCT")
+        return ask("llm", parts, schema=text(columns), **options), _same if struct else _json
+    if kind is None or kind.upper() == "STRING":
+        return ask("llm_gen", parts, **options), _same
+    columns, alone = typed_columns(kind)
+    return ask("llm", parts, schema=text(columns), **options), unwrapped if alone else _same
 
 
-def _response_format(written: str) -> str:
-    """Columns of `STRUCT<result: STRUCT<...>>` or of a JSON schema."""
+def _same(value: exp.Expr) -> exp.Expr:
+    return value
+
+
+def _json(value: exp.Expr) -> exp.Expr:
+    return exp.Anonymous(this="to_json", expressions=[value])
+
+
+def _constant(given: dict[str, exp.Expr], name: str) -> str | None:
+    if name in given and constant(given[name]) is None:
+        raise TranspileError(f"takes a constant {name}")
+    return constant(given.get(name))
+
+
+def _response_columns(written: str) -> str | None:
+    """Columns of `STRUCT<result: STRUCT<...>>` or of a JSON schema; None for plain text."""
     if written.lstrip().upper().startswith("STRUCT"):
-        kind = exp.DataType.build(written, dialect="databricks")
+        try:
+            kind = exp.DataType.build(written, dialect="databricks")
+        except ParseError as error:
+            raise TranspileError(f"cannot read the responseFormat {written!r}") from error
         inner = kind.expressions[0].kind if len(kind.expressions) == 1 else kind
-        fields = inner.expressions if inner is not None and inner.expressions else kind.expressions
-        return ", ".join(c.sql("spark").replace(": ", " ", 1) for c in fields)
+        return struct_columns(inner if inner is not None and inner.expressions else kind)
     try:
         form: Any = json.loads(written)
     except ValueError as error:
         raise TranspileError(f"cannot read the responseFormat {written!r}") from error
+    if isinstance(form, dict) and form.get("type") == "text":
+        return None
     if not isinstance(form, dict) or form.get("type") != "json_schema":
         raise TranspileError("takes a responseFormat with a schema")
     return json_schema_columns(form.get("json_schema", {}).get("schema"))
@@ -117,7 +135,7 @@ def _mask(call: ForeignCall, turn: Turn) -> exp.Expr:
 
 
 def _gen(call: ForeignCall, turn: Turn) -> exp.Expr:
-    return ours("llm_gen", *prompt(pieces(call.bind("prompt")["prompt"])))
+    return ask("llm_gen", pieces(call.bind("prompt")["prompt"]))
 
 
 def _summarize(call: ForeignCall, turn: Turn) -> exp.Expr:
@@ -125,7 +143,8 @@ def _summarize(call: ForeignCall, turn: Turn) -> exp.Expr:
 
 
 def _translate(call: ForeignCall, turn: Turn) -> exp.Expr:
-    return ours("llm_translate", *call.bind("content", "to_lang").values())
+    given = call.bind("content", "to_lang")
+    return ours("llm_translate", given["content"], target(given["to_lang"]))
 
 
 def _fix_grammar(call: ForeignCall, turn: Turn) -> exp.Expr:

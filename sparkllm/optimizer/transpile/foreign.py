@@ -75,8 +75,20 @@ Handler = Callable[[ForeignCall, Turn], exp.Expr]
 
 
 def constant(e: exp.Expr | None) -> str | None:
-    """The text of a string literal; None for anything else."""
-    return str(e.this) if isinstance(e, exp.Literal) and e.is_string else None
+    """A constant text, however it is written; None for anything else.
+
+    >>> from sqlglot import parse_one
+    >>> [constant(parse_one(e)) for e in ("'a' || ('b')", "'a' || b")]
+    ['ab', None]
+    """
+    if isinstance(e, exp.Literal) and e.is_string:
+        return str(e.this)
+    if isinstance(e, exp.Paren):
+        return constant(e.this)
+    if isinstance(e, exp.DPipe) or type(e) is exp.Concat:
+        parts = [constant(part) for part in ([e.this, e.expression] if isinstance(e, exp.DPipe) else e.expressions)]
+        return None if None in parts else "".join(map(str, parts))
+    return None
 
 
 def text(value: str) -> exp.Expr:
@@ -103,8 +115,10 @@ def plain_value(e: exp.Expr | None) -> Any:
     if isinstance(e, exp.ParseJSON | exp.Cast | exp.Paren):
         inner = constant(e.this)
         return json.loads(inner) if inner is not None else plain_value(e.this)
+    if (written := constant(e)) is not None:
+        return written
     if isinstance(e, exp.Literal):
-        return str(e.this) if e.is_string else json.loads(str(e.this))
+        return json.loads(str(e.this))
     if isinstance(e, exp.Boolean):
         return bool(e.this)
     if isinstance(e, exp.Neg):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["language"]
+from sqlglot import exp
+
+from sparkllm.errors import TranspileError
+from sparkllm.optimizer.transpile.foreign import constant, text
+
+__all__ = ["language", "target"]
 
 _NAMES = {
     "ar": "Arabic", "zh": "Chinese", "hr": "Croatian", "cs": "Czech", "nl": "Dutch", "en": "English", "fi": "Finnish",
@@ -19,3 +24,14 @@ def language(code: str) -> str:
     ('German', 'German', 'Swiss German')
     """
     return _NAMES.get(code.lower().replace("-", "_").split("_")[0], code) if len(code) <= 5 else code
+
+
+def target(e: exp.Expr | None) -> exp.Expr:
+    """The language to translate into, by its name.
+
+    Raises:
+        TranspileError: it is not constant.
+    """
+    if (code := constant(e)) is None:
+        raise TranspileError("takes a constant target language")
+    return text(language(code))

@@ -1,7 +1,8 @@
-"""Prompts that are put together from texts and columns -> one constant prompt with `{field}` in it, and its fields.
+"""Prompts that are put together from texts and columns -> a call that knows which is which.
 
 What a prompt is made of decides what the optimizer can do: fields have names, equal ones meet, and the text that all
-rows share is read once.
+rows share is read once. On all three platforms a prompt is NULL where one of its columns is; `llm_gen('Is ' || a)` has
+that rule itself, a prompt with `{a}` in it says null there and needs a condition.
 """
 
 from __future__ import annotations
@@ -11,34 +12,46 @@ import re
 from sqlglot import exp
 
 from sparkllm.errors import TranspileError
-from sparkllm.optimizer.transpile.foreign import constant, text
+from sparkllm.optimizer.transpile.foreign import constant, ours, text
 
-__all__ = ["Piece", "content", "pieces", "prompt", "template"]
+__all__ = ["Piece", "ask", "content", "pieces", "prompt", "struct_pieces", "template"]
 
 Piece = str | exp.Expr
 
+_TAKEN_APART = ("llm_gen", "llm_filter", "llm_score")  # tasks.json: their first argument is a prompt
 _NUMBER = re.compile(r"\{(\d+)\}")
 _FIELD = re.compile(r"\{([^\W\d]\w*(?:\.[^\W\d]\w*)*)\}")  # what llm() takes for a field's place
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
 def pieces(e: exp.Expr) -> list[Piece]:
-    """`'About ' || a`, `concat('About ', a)`, BigQuery's `('About ', a)` -> the text and the column."""
-    if constant(e) is not None:
-        return [str(constant(e))]
-    if isinstance(e, exp.Concat | exp.Tuple):
+    """`'About ' || a`, `concat('About ', a)`, `PROMPT('About {0}', a)` -> the text and the column.
+
+    Raises:
+        TranspileError: it is a struct, an array or NULL.
+    """
+    if (written := constant(e)) is not None:
+        return [written]
+    if type(e) is exp.Concat:  # concat_ws is one, too
         return [piece for part in e.expressions for piece in pieces(part)]
     if isinstance(e, exp.DPipe):
         return pieces(e.this) + pieces(e.expression)
     if isinstance(e, exp.Paren):
         return pieces(e.this)
-    if isinstance(e, exp.Struct) and all(constant(_value(item)) is not None for item in e.expressions):
-        return [str(constant(_value(item))) for item in e.expressions]
-    if isinstance(e, exp.Struct):
-        return [piece for item in e.expressions for piece in pieces(_value(item))]
+    if isinstance(e, exp.Null):
+        raise TranspileError("takes a text, found NULL")
+    if isinstance(e, exp.Struct | exp.Tuple | exp.Array | exp.VarMap | exp.Map):
+        raise TranspileError("takes a text; a conversation, or fields in a struct, have no counterpart")
     if isinstance(e, exp.Anonymous) and e.name.upper() == "PROMPT":
         return template(e.expressions)
     return [e]
+
+
+def struct_pieces(e: exp.Expr) -> list[Piece]:
+    """BigQuery's prompts: the fields of a struct, `('About ', a)`, are put together."""
+    if isinstance(e, exp.Tuple | exp.Struct):
+        return [piece for item in e.expressions for piece in struct_pieces(_value(item))]
+    return pieces(e)
 
 
 def template(arguments: list[exp.Expr]) -> list[Piece]:
@@ -59,6 +72,25 @@ def template(arguments: list[exp.Expr]) -> list[Piece]:
         else:
             out += pieces(arguments[int(part) + 1])
     return out
+
+
+def ask(function: str, parts: list[Piece], **options: exp.Expr) -> exp.Expr:
+    """The call of a function whose first argument is a prompt; NULL where one of the columns is.
+
+    >>> parts = ["Is ", exp.column("a"), " like ", exp.column("b"), "?"]
+    >>> ask("llm_filter", parts).sql("spark", normalize_functions=False)
+    "llm_filter('Is ' || a || ' like ' || b || '?')"
+    >>> ask("llm", parts).sql("spark", normalize_functions=False)
+    "IF(a IS NULL OR b IS NULL, NULL, llm('Is {a} like {b}?', a, b))"
+    """
+    if function in _TAKEN_APART and _is_expression(parts):
+        return ours(function, _bars(parts), **options)
+    call = ours(function, *prompt(parts), **options)
+    fields = {part.sql(): part for part in parts if not isinstance(part, str)}
+    if len(fields) < 2:  # a call whose only field is NULL is not made
+        return call
+    missing = [exp.Is(this=_wrapped(field), expression=exp.null()) for field in fields.values()]
+    return exp.If(this=exp.or_(*missing, copy=False), true=exp.null(), false=call)
 
 
 def prompt(parts: list[Piece]) -> list[exp.Expr]:
@@ -84,17 +116,39 @@ def prompt(parts: list[Piece]) -> list[exp.Expr]:
     return [text("".join(written)), *_arguments(fields)]
 
 
-def content(e: exp.Expr) -> exp.Expr:
-    """Data, which is one expression: what is put together from several stays so.
+def content(parts: list[Piece]) -> exp.Expr:
+    """Data, which is one expression.
 
-    Raises:
-        TranspileError: it is a prompt with places of its own.
+    >>> content([exp.column("a"), ": ", exp.column("b")]).sql("spark")
+    "a || ': ' || b"
     """
-    parts = pieces(e)
-    if isinstance(e, exp.Tuple | exp.Struct) or (isinstance(e, exp.Anonymous) and e.name.upper() == "PROMPT"):
-        columns = [text(part) if isinstance(part, str) else part for part in parts]
-        return columns[0] if len(columns) == 1 else exp.Concat(expressions=columns, safe=False, coalesce=False)
-    return e
+    return _bars(parts)
+
+
+def _is_expression(parts: list[Piece]) -> bool:
+    """A constant is a prompt with places of its own: `{a}` in it stands for a field."""
+    braces = any(isinstance(part, str) and _FIELD.search(part) for part in parts)
+    columns = any(isinstance(part, exp.Expr) and part.find(exp.Column) for part in parts)
+    return columns or not (braces or all(isinstance(part, str) for part in parts))
+
+
+def _bars(parts: list[Piece]) -> exp.Expr:
+    joined: list[Piece] = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        else:
+            joined.append(part)
+    first, *more = [text(part) if isinstance(part, str) else _wrapped(part, len(joined)) for part in joined]
+    for part in more:
+        first = exp.DPipe(this=first, expression=part, safe=True)
+    return first
+
+
+def _wrapped(e: exp.Expr, among: int = 2) -> exp.Expr:
+    """In parentheses, where an operator beside it could take a part of it."""
+    loose = isinstance(e, exp.Binary | exp.Unary | exp.Predicate) and not isinstance(e, exp.Dot | exp.Func | exp.Paren)
+    return exp.paren(e.copy()) if loose and among > 1 else e.copy()
 
 
 def _arguments(fields: dict[str, exp.Expr]) -> list[exp.Expr]:

@@ -14,10 +14,11 @@ from typing import Any
 from sqlglot import exp
 
 from sparkllm.errors import TranspileError
-from sparkllm.optimizer.transpile.answers import json_schema_columns, named
+from sparkllm.optimizer.transpile.answers import json_schema_columns, named, struct_columns
 from sparkllm.optimizer.transpile.foreign import ForeignCall, Handler, Turn, constant, ours, plain_value, text
-from sparkllm.optimizer.transpile.languages import language
-from sparkllm.optimizer.transpile.prompts import content, pieces, prompt
+from sparkllm.optimizer.transpile.languages import target
+from sparkllm.optimizer.transpile.prompts import ask, content, pieces, prompt
+from sparkllm.optimizer.transpile.reading import TYPE
 
 __all__ = ["FUNCTIONS", "OTHERS"]
 
@@ -28,24 +29,29 @@ _COMPLETE = ("model", "prompt", "model_parameters", "response_format", "show_det
 def _complete(call: ForeignCall, turn: Turn) -> exp.Expr:
     """`AI_COMPLETE(model, prompt [, model_parameters, response_format, show_details])`."""
     given = call.bind(*_COMPLETE)
-    for name in ("show_details", "return_error_details"):
-        if isinstance(given.get(name), exp.Boolean) and given[name].this:
-            raise TranspileError(f"{name} has no counterpart: the report has the tokens")
-    if "prompt" not in given or isinstance(given["prompt"], exp.Array):
-        raise TranspileError("takes a prompt; a conversation has no counterpart")
+    _refuse_details(given, "show_details", "return_error_details")
+    if "prompt" not in given:
+        raise TranspileError("takes a prompt")
     options = turn.model(given["model"]) | _parameters(given.get("model_parameters"), turn)
-    arguments = prompt(pieces(given["prompt"]))
+    parts = pieces(given["prompt"])
     if "response_format" not in given:
-        return ours("llm_gen", *arguments, **options)
-    return ours("llm", *arguments, schema=text(_response_format(given["response_format"])), **options)
+        return ask("llm_gen", parts, **options)
+    return ask("llm", parts, schema=text(_response_format(given["response_format"])), **options)
+
+
+def _refuse_details(given: dict[str, exp.Expr], *names: str) -> None:
+    """The answer with its error, or with its tokens, is an OBJECT there."""
+    for name in names or ("return_error_details",):
+        if name in given and not (isinstance(given[name], exp.Null) or given[name] == exp.false()):
+            raise TranspileError(f"{name} has no counterpart: the report has errors and tokens")
 
 
 def _cortex_complete(call: ForeignCall, turn: Turn) -> exp.Expr:
     """`SNOWFLAKE.CORTEX.COMPLETE(model, prompt)`; with options the prompt is a conversation."""
     given = call.bind("model", "prompt", "options")
-    if "options" in given or isinstance(given.get("prompt"), exp.Array):
+    if "options" in given:
         raise TranspileError("a conversation has no counterpart")
-    return ours("llm_gen", *prompt(pieces(given["prompt"])), **turn.model(given["model"]))
+    return ask("llm_gen", pieces(given["prompt"]), **turn.model(given["model"]))
 
 
 def _parameters(given: exp.Expr | None, turn: Turn) -> dict[str, exp.Expr]:
@@ -56,21 +62,25 @@ def _parameters(given: exp.Expr | None, turn: Turn) -> dict[str, exp.Expr]:
 
 def _response_format(e: exp.Expr) -> str:
     """`{'type': 'json', 'schema': {...}}` or `TYPE OBJECT(a STRING)`."""
-    if isinstance(e, exp.DataType):
-        return ", ".join(c.sql("spark").replace(": ", " ", 1) for c in e.expressions)
+    if TYPE in e.meta:
+        return struct_columns(e.meta[TYPE])
     return json_schema_columns(plain_value(e).get("schema"))
 
 
 def _filter(call: ForeignCall, turn: Turn) -> exp.Expr:
-    """`AI_FILTER(input)`: a text, or `PROMPT(...)`."""
+    """`AI_FILTER(input)`: a text, or `PROMPT(...)`; what else stands behind it is a file."""
+    second = call.positional[1] if len(call.positional) > 1 else exp.false()
+    if not isinstance(second, exp.Boolean):
+        raise TranspileError("files are not read, only text")
     given = call.bind("predicate", "return_error_details")
-    turn.left_out(given, "return_error_details")
-    return ours("llm_filter", *prompt(pieces(given["predicate"])))
+    _refuse_details(given)
+    return ask("llm_filter", pieces(given["predicate"]))
 
 
 def _classify(call: ForeignCall, turn: Turn) -> exp.Expr:
     """`AI_CLASSIFY(input, list_of_categories [, config_object])` -> OBJECT with `labels`, an ARRAY of one."""
     given = call.bind("input", "categories", "config", "return_error_details")
+    _refuse_details(given)
     config = plain_value(given["config"]) if "config" in given else {}
     if config.get("output_mode", "single") != "single" or "examples" in config:
         raise TranspileError("several labels for one row, and examples, have no counterpart")
@@ -93,14 +103,14 @@ def _label(x: exp.Expr, categories: Any, task: str) -> exp.Expr:
         raise TranspileError("takes categories that are texts, or objects of label and description")
     array = exp.Array(expressions=[text(c["label"]) for c in described])
     if not task and not any(c.get("description") for c in described):
-        return ours("llm_classify", content(x), array)
+        return ours("llm_classify", content(pieces(x)), array)
     said = "; ".join(c["label"] + (f": {c['description']}" if c.get("description") else "") for c in described)
     return ours("llm", *_about(f"{task.rstrip('. ') or 'Classify the data'}. The labels are {said}.", x), labels=array)
 
 
 def _about(said: str, x: exp.Expr) -> list[exp.Expr]:
     """A prompt about data that it does not hold itself."""
-    data = content(x)
+    data = content(pieces(x))
     field = data if isinstance(data, exp.Column) else exp.Struct(expressions=[exp.alias_(data.copy(), "value")])
     return [prompt([said])[0], field]
 
@@ -108,6 +118,7 @@ def _about(said: str, x: exp.Expr) -> list[exp.Expr]:
 def _extract(call: ForeignCall, turn: Turn) -> exp.Expr:
     """`AI_EXTRACT(text, responseFormat)` -> OBJECT with `response`."""
     given = call.bind("text", "responseFormat", "return_error_details")
+    _refuse_details(given)
     if "text" not in given or "responseFormat" not in given:
         raise TranspileError("files are not read, only text")
     wanted = plain_value(given["responseFormat"])
@@ -139,9 +150,10 @@ def _summarize_agg(call: ForeignCall, turn: Turn) -> exp.Expr:
 def _sentiment(call: ForeignCall, turn: Turn) -> exp.Expr:
     """`AI_SENTIMENT(text [, categories])` -> OBJECT with `categories`, an ARRAY of (name, sentiment), overall first."""
     given = call.bind("text", "categories", "return_error_details")
+    _refuse_details(given)
     asked = [str(name) for name in plain_value(given["categories"])] if "categories" in given else []
     array = exp.Array(expressions=list(map(text, _SENTIMENTS)))
-    found = [_struct(name=text("overall"), sentiment=ours("llm_classify", content(given["text"]), array))]
+    found = [_struct(name=text("overall"), sentiment=ours("llm_classify", content(pieces(given["text"])), array))]
     for name in asked:
         arguments = _about(
             f"What is the sentiment of the data about {name}? unknown if it says nothing.", given["text"]
@@ -159,12 +171,11 @@ def _sentiment_score(call: ForeignCall, turn: Turn) -> exp.Expr:
 def _translate(call: ForeignCall, turn: Turn) -> exp.Expr:
     """`AI_TRANSLATE(text, source_language, target_language)`."""
     given = call.bind("text", "source_language", "target_language", "return_error_details")
-    target = constant(given.get("target_language"))
-    if target is None:
-        raise TranspileError("takes a constant target language")
+    _refuse_details(given)
+    language = target(given.get("target_language"))
     if constant(given["source_language"]) != "":
         turn.notes.append("the source language is left out: the model finds it")
-    return ours("llm_translate", given["text"], text(language(target)))
+    return ours("llm_translate", given["text"], language)
 
 
 def _summarize(call: ForeignCall, turn: Turn) -> exp.Expr:
@@ -212,6 +223,7 @@ FUNCTIONS: dict[str, Handler] = {
     _CORTEX + "translate": _translate,
 }
 OTHERS = {
+    "flatten": "write LATERAL explode(array), or LATERAL variant_explode(variant)",
     "ai_embed": "vectors are no answers of a language model",
     "ai_transcribe": "files are not read, only text",
     "ai_parse_document": "files are not read, only text",

@@ -7,21 +7,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
-from sqlglot.errors import ErrorLevel, ParseError
+from sqlglot.errors import ErrorLevel
 
 from sparkllm.errors import CallError, TranspileError
+from sparkllm.optimizer.spark_dialect import SparkSQL
 from sparkllm.optimizer.transpile import bigquery, databricks, snowflake
+from sparkllm.optimizer.transpile.checked import check, check_place
 from sparkllm.optimizer.transpile.foreign import ForeignCall, Turn
-from sparkllm.optimizer.transpile.paths import put
+from sparkllm.optimizer.transpile.paths import chosen
+from sparkllm.optimizer.transpile.reading import parsed
 
 __all__ = ["Remark", "Transpiled", "transpile"]
 
 _DIALECTS: dict[str, ModuleType] = {"databricks": databricks, "snowflake": snowflake, "bigquery": bigquery}
-_FAMILIES = {"databricks": ("ai_",), "snowflake": ("ai_", "snowflake.cortex."), "bigquery": ("ai.", "ml.generate_")}
-_IF = "IF_"  # sqlglot reads AI.IF(...) as the conditional, which needs two arguments
+_FAMILIES = {
+    "databricks": ("ai_",),
+    "snowflake": ("ai_", "snowflake.cortex."),
+    "bigquery": ("ai.", "ml.generate_"),
+}
+_QUALIFY = "QUALIFY needs Spark 4.3 or later, or Databricks"
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def transpile(sql: str, read: str, *, models: Mapping[str, str] | None = None, s
     """Turn another platform's AI functions into `llm_*`, and the rest of the statement into Spark SQL.
 
     >>> print(transpile("SELECT AI_FILTER(PROMPT('Is {0} about the price?', review)) FROM reviews", read="snowflake"))
-    SELECT llm_filter('Is {review} about the price?', review) FROM reviews
+    SELECT llm_filter('Is ' || review || ' about the price?') FROM reviews
     >>> transpile("SELECT ai_forecast(a) FROM t", read="databricks").unsupported[0].reason
     'forecasts are no calls of a language model'
 
@@ -78,31 +83,11 @@ def transpile(sql: str, read: str, *, models: Mapping[str, str] | None = None, s
             f"read is one of {', '.join(_DIALECTS)}, got {read!r}{f'; did you mean {near[0]!r}?' * len(near)}"
         )
     work = _Work(read, dict(models or {}))
-    out = Transpiled(";\n".join(work.statement(tree) for tree in _parsed(sql, read)))
+    out = Transpiled(";\n".join(work.statement(tree) for tree in parsed(sql, read)))
     out.unsupported, out.notes = tuple(work.unsupported), tuple(work.notes)
     if strict and out.unsupported:
         raise TranspileError("cannot turn:\n" + "\n".join(map(str, out.unsupported)))
     return out
-
-
-def _parsed(sql: str, read: str) -> list[exp.Expr]:
-    dialect = Dialect.get_or_raise(read)
-    try:
-        if read == "bigquery":
-            sql = _with_readable_ifs(sql, dialect)
-        return [tree for tree in sqlglot.parse(sql, read=dialect) if tree is not None]
-    except (ParseError, sqlglot.errors.TokenError) as error:
-        raise CallError(f"sqlglot cannot read this as {read}: {error}") from error
-
-
-def _with_readable_ifs(sql: str, dialect: Dialect) -> str:
-    """`AI.IF(` -> `AI.IF_(`."""
-    tokens, out, done = dialect.tokenize(sql), [], 0
-    for before, dot, name in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if before.text.upper() == "AI" and dot.text == "." and name.text.upper() == "IF":
-            out.append(sql[done : name.start] + _IF)
-            done = name.end + 1
-    return "".join([*out, sql[done:]])
 
 
 class _Work:
@@ -115,14 +100,13 @@ class _Work:
 
     def statement(self, tree: exp.Expr) -> str:
         known, noted = len(self.unsupported), len(self.notes)
-        _name_columns(tree)
+        qualified = [Remark(q.sql(self._read).strip(), _QUALIFY) for q in tree.find_all(exp.Qualify)]
         for call in reversed(list(_calls(tree, self._read))):  # inner ones first
             self._turn(call)
         self.unsupported[known:] = reversed(self.unsupported[known:])
         self.notes[noted:] = reversed(self.notes[noted:])
-        generator = Dialect.get_or_raise("spark").generator(
-            unsupported_level=ErrorLevel.IGNORE, normalize_functions=False, comments=True
-        )
+        self.notes += qualified
+        generator = SparkSQL().generator(unsupported_level=ErrorLevel.IGNORE, normalize_functions=False, comments=True)
         text = generator.generate(tree)
         self.unsupported += [Remark("", message) for message in generator.unsupported_messages]
         return text
@@ -132,7 +116,11 @@ class _Work:
         try:
             if call.name not in rules.FUNCTIONS:
                 raise TranspileError(rules.OTHERS.get(call.name, "is not known"))
-            put(call.node, rules.FUNCTIONS[call.name](_again(call), turn))
+            now = _again(call)
+            check_place(now.node, now.positional)
+            place, answer = chosen(now.node, rules.FUNCTIONS[call.name](now, turn))
+            check(answer)
+            place.replace(answer)
         except TranspileError as reason:
             _leave(call)
             self.unsupported.append(Remark(call.text, str(reason), call.line))
@@ -144,20 +132,12 @@ class _Work:
             self.notes += [Remark(call.text, note, call.line) for note in turn.notes]
 
 
-def _name_columns(tree: exp.Expr) -> None:
-    """sqlglot puts a SELECT with QUALIFY into another one, and takes the name of a function for its column's."""
-    for select in tree.find_all(exp.Select):
-        for i, column in enumerate(select.expressions if select.args.get("qualify") else [], 1):
-            if not isinstance(column, exp.Alias | exp.Column | exp.Star):
-                column.replace(exp.alias_(column.copy(), f"_col_{i}"))
-
-
 def _calls(tree: exp.Expr, read: str) -> Iterator[ForeignCall]:
     for node in tree.walk():
         name, whole, function = _named(node)
-        if name and name.startswith(_FAMILIES[read]):
-            said = whole.sql(read).replace(_IF, "IF")
-            yield ForeignCall(name, whole, *_arguments(function), said, int(function.meta.get("line", 0)))
+        if name.startswith(_FAMILIES[read]) or name in _DIALECTS[read].OTHERS:
+            line = int(function.meta.get("line", 0))
+            yield ForeignCall(name, whole, *_arguments(function), whole.sql(read), line)
 
 
 def _leave(call: ForeignCall) -> None:
@@ -191,8 +171,7 @@ def _named(node: exp.Expr) -> tuple[str, exp.Expr, exp.Expr]:
 
 
 def _without_prefix(own: str, path: str) -> str:
-    """Without what only the parser has put there: `AI.IF_(...)`, `AI.AI_GENERATE(...)`."""
-    own = own[:-1] if own == _IF else own
+    """Without what only the parser has put there: `AI.AI_FORECAST(...)`."""
     return own.removeprefix("AI_") if path.upper() == "AI." else own
 
 
