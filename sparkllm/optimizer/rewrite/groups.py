@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from sqlglot import exp
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import called, calls_in, own_nodes, text_of
+from sparkllm.optimizer.rewrite.asked import called, calls_in, lower_names, own_nodes, text_of
 from sparkllm.optimizer.rewrite.guards import guard_of
 from sparkllm.optimizer.rewrite.rows import Names
 
@@ -144,7 +144,7 @@ def _replaced(
     for node in found:
         if any(other is not node and _holds(other, node) for other in found):
             continue
-        key = text_of(node).lower()
+        key = text_of(lower_names(node))
         if key not in made:
             made[key] = (names.fresh(kind), node.copy())
         column = called(exp.column(made[key][0]), node.name if isinstance(node, exp.Column) else "")

@@ -31,6 +31,7 @@ from sparkllm.optimizer.rewrite.questions import Platform, Questions
 from sparkllm.optimizer.rewrite.reuse import reuse_answers
 from sparkllm.optimizer.rewrite.rows import Names, Rows
 from sparkllm.optimizer.rewrite.select import SelectWork
+from sparkllm.optimizer.spark_dialect import dialect_for
 
 __all__ = ["rewrite"]
 
@@ -46,7 +47,8 @@ def rewrite(query: str, platform: Platform) -> str:
         CallError: a call that cannot be rewritten where it stands, or a text that sqlglot cannot read.
     """
     try:
-        trees = [tree for tree in sqlglot.parse(query, read="spark") if tree is not None]
+        dialect = dialect_for(query, platform.describe)
+        trees = [tree for tree in sqlglot.parse(query, read=dialect) if tree is not None]
     except SqlglotError as error:
         raise CallError(f"sparkllm.sql cannot read the statement: {error}") from error
     if len(trees) != 1:

@@ -1,0 +1,48 @@
+"""Spark's SQL as this package reads and writes it: sqlglot's dialect, but for what Spark has otherwise by now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from sqlglot import exp, tokenize
+from sqlglot.dialects.spark import Spark
+from sqlglot.generators.spark import SparkGenerator
+
+__all__ = ["SparkSQL", "dialect_for"]
+
+
+class SparkSQL(Spark):
+    """A dialect for `parse_one(..., read=SparkSQL)` and `e.sql(SparkSQL)`.
+
+    A doubled quote is a quote, since Spark 4.1 (spark.sql.legacy.consecutiveStringLiterals.enabled); before, `'it''s'`
+    was two texts, put together, which `read="spark"` still is. It is written `'it\\'s'`, which every Spark reads alike.
+
+    A WITH stays where it stands: on top it would take the names of tables outside its query.
+
+    >>> from sqlglot import parse_one
+    >>> parse_one("SELECT * FROM (WITH t AS (SELECT 'it''s') SELECT * FROM t)", read=SparkSQL).sql(SparkSQL)
+    "SELECT * FROM (WITH t AS (SELECT 'it\\\\'s') SELECT * FROM t)"
+    """
+
+    class Tokenizer(Spark.Tokenizer):
+        STRING_ESCAPES: ClassVar[list[str]] = ["\\", "'", '"']  # the first one is what a quote is written with
+
+    class Generator(SparkGenerator):
+        EXPRESSIONS_WITHOUT_NESTED_CTES: ClassVar[set[type[exp.Expr]]] = set()
+
+
+def dialect_for(text: str, describe: Callable[[str], list[tuple[str, str]]]) -> type[Spark]:
+    """The one to read a text by; the session is asked where it matters, before Spark 4.1 and after.
+
+    Args:
+        text: SQL.
+        describe: (name, type) of each column of a query: an unnamed text has itself as its name.
+    """
+    if _words(text, SparkSQL) == _words(text, Spark):
+        return SparkSQL
+    return Spark if describe("SELECT 'a''b'")[0][0] == "ab" else SparkSQL
+
+
+def _words(text: str, dialect: type[Spark]) -> list[str]:
+    return [token.text for token in tokenize(text, read=dialect)]
