@@ -63,6 +63,9 @@ class _OverRows:
         frame = _run(sqlglot.parse_one(query, read=SparkSQL), self._df)
         return [(f.name, f.dataType.simpleString().lower()) for f in frame.schema.fields]
 
+    def has_function(self, name: str) -> bool:
+        return self.session.has_function(name)
+
     def request(self, call: str) -> str:
         return self.session.request(call)
 

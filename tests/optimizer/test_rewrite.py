@@ -33,6 +33,9 @@ class Tables:
             return known
         return [(e.alias_or_name, dict(known).get(e.unalias().name, "string")) for e in tree.expressions]
 
+    def has_function(self, name: str) -> bool:
+        return False
+
     def request(self, call: str) -> str:
         return "?"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from sqlglot import exp
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import called, calls_in, lower_names, own_nodes, text_of
+from sparkllm.optimizer.rewrite.asked import called, calls_in, lower_names, own_nodes, text_of, written
 from sparkllm.optimizer.rewrite.guards import guard_of
 from sparkllm.optimizer.rewrite.rows import Names
 
@@ -45,7 +45,7 @@ def split_groups(select: exp.Select, names: Names) -> exp.Select:
     others = group is not None and any(value for key, value in group.args.items() if key != "expressions")
     if others or any(isinstance(e, _SETS) for e in (group.expressions if group is not None else ())):
         raise CallError(
-            f"{text_of(above[0])} is over the groups of ROLLUP, CUBE, GROUPING SETS or ALL; group in a subquery"
+            f"{written(above[0])} is over the groups of ROLLUP, CUBE, GROUPING SETS or ALL; group in a subquery"
         )
     made: dict[str, tuple[str, exp.Expr]] = {}
 
@@ -105,7 +105,7 @@ def split_windows(select: exp.Select, names: Names, everything: bool = False) ->
     if not any(isinstance(w, exp.Window) for e in (select.expressions if everything else calls) for w in own_nodes(e)):
         return select
     if len(list(select.find_all(exp.Join, exp.Lateral))) > 0 or select.args.get("windows"):
-        raise CallError(f"{text_of(calls[0])} is over a window of joined tables; compute the window in a subquery")
+        raise CallError(f"{written(calls[0])} is over a window of joined tables; compute the window in a subquery")
     made: dict[str, tuple[str, exp.Expr]] = {}
     columns = [
         _with_name(e, _replaced(e.copy(), lambda node: isinstance(node, exp.Window), made, names, "w"))

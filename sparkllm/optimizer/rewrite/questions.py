@@ -25,6 +25,9 @@ class Platform(Protocol):
     def describe(self, query: str) -> list[tuple[str, str]]:
         """(name, SQL type in small letters) of each column of a query, which is not run."""
 
+    def has_function(self, name: str) -> bool:
+        """Whether SQL knows a function of this name already, which is not ours."""
+
     def request(self, call: str) -> str:
         """What a worker is told of a call, as JSON; both."""
 

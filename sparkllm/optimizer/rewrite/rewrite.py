@@ -21,7 +21,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import calls_in, is_call, text_of
+from sparkllm.optimizer.rewrite.asked import calls_in, is_call, leave, name_of, remember_text, text_of, written
 from sparkllm.optimizer.rewrite.collect import collect_groups
 from sparkllm.optimizer.rewrite.groups import resolve_names, split_groups, split_windows
 from sparkllm.optimizer.rewrite.inline import inline_ctes
@@ -56,10 +56,24 @@ def rewrite(query: str, platform: Platform) -> str:
     tree = trees[0]
     if isinstance(tree, exp.Command):
         return _as_it_is(query)
-    if not any(is_call(node) for node in tree.walk()):
+    calls = _calls_everywhere(tree, platform)
+    if not calls:
         return query
+    for call in calls:
+        remember_text(call)
     _Work(platform).statement(tree)
     return text_of(tree)
+
+
+def _calls_everywhere(tree: exp.Expr, platform: Platform) -> list[exp.Expr]:
+    """All calls but those that the platform has itself, as Databricks has `ai_translate`."""
+    calls = [node for node in tree.walk() if is_call(node)]
+    others = {name for name in map(name_of, calls) if name.startswith("ai_")}
+    there = {name for name in others if platform.has_function(name)}
+    for call in calls:
+        if name_of(call) in there:
+            leave(call)
+    return [call for call in calls if name_of(call) not in there]
 
 
 def _as_it_is(query: str) -> str:
@@ -94,7 +108,7 @@ class _Work:
         for node in tree.walk():
             if is_call(node):
                 raise CallError(
-                    f"sparkllm.sql cannot rewrite {text_of(node)} where it is; compute it in a SELECT below"
+                    f"sparkllm.sql cannot rewrite {written(node)} where it is; compute it in a SELECT below"
                 )
 
     def _select(self, select: exp.Select, outer: frozenset[str], with_: Sequence[exp.Expr]) -> exp.Select:
