@@ -8,8 +8,14 @@ from typing import ClassVar
 from sqlglot import exp, tokenize
 from sqlglot.dialects.spark import Spark
 from sqlglot.generators.spark import SparkGenerator
+from sqlglot.parsers.spark import SparkParser
 
 __all__ = ["SparkSQL", "dialect_for"]
+
+# Functions of which sqlglot keeps less than Spark has: further arguments, a format, no separator, parentheses.
+_AS_WRITTEN = (
+    "CURRENT_CATALOG", "INSTR", "LISTAGG", "LOCALTIMESTAMP", "MAX_BY", "MIN_BY", "PARSE_JSON", "STRING_AGG", "TO_CHAR",
+)  # fmt: skip
 
 
 class SparkSQL(Spark):
@@ -28,8 +34,15 @@ class SparkSQL(Spark):
     class Tokenizer(Spark.Tokenizer):
         STRING_ESCAPES: ClassVar[list[str]] = ["\\", "'", '"']  # the first one is what a quote is written with
 
+    class Parser(SparkParser):
+        FUNCTIONS: ClassVar = {name: f for name, f in SparkParser.FUNCTIONS.items() if name not in _AS_WRITTEN}
+        FUNCTION_PARSERS: ClassVar = {
+            name: f for name, f in SparkParser.FUNCTION_PARSERS.items() if name not in _AS_WRITTEN
+        }
+
     class Generator(SparkGenerator):
         EXPRESSIONS_WITHOUT_NESTED_CTES: ClassVar[set[type[exp.Expr]]] = set()
+        TRANSFORMS: ClassVar = {kind: f for kind, f in SparkGenerator.TRANSFORMS.items() if kind is not exp.WithinGroup}
 
 
 def dialect_for(text: str, describe: Callable[[str], list[tuple[str, str]]]) -> type[Spark]:

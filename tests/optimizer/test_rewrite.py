@@ -82,3 +82,18 @@ def test_texts_side_by_side_are_one_where_the_session_has_them_so() -> None:
     query = "SELECT llm('It''s good?', review) AS c FROM t WHERE title = 'it''s'"
     assert "title = CONCAT('it', 's')" in rewrite(query, OldTables())
     assert "title = 'it\\'s'" in rewrite(query, Tables())
+
+
+class OtherPlatform(Tables):
+    """A session that has one of Databricks' functions itself."""
+
+    def has_function(self, name: str) -> bool:
+        return name == "ai_translate"
+
+
+def test_functions_that_the_platform_has_are_left_to_it() -> None:
+    query = "SELECT ai_translate(review, 'fr') AS a, ai_classify(review, array('x', 'y')) AS b FROM t"
+    assert "SELECT ai_translate(review, 'fr') AS a, __llm_a0.value AS b" in rewrite(query, OtherPlatform())
+    assert rewrite(query, Tables()).count("__llm_ask(") == 2
+    alone = "SELECT ai_translate(review, 'fr') /* theirs */ FROM t"
+    assert rewrite(alone, OtherPlatform()) == alone

@@ -23,10 +23,12 @@ from sqlglot.errors import SqlglotError
 from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite.asked import calls_in, is_call, leave, name_of, remember_text, text_of, written
 from sparkllm.optimizer.rewrite.collect import collect_groups
-from sparkllm.optimizer.rewrite.groups import resolve_names, split_groups, split_windows
+from sparkllm.optimizer.rewrite.group_names import resolve_names
+from sparkllm.optimizer.rewrite.groups import split_groups, split_windows
 from sparkllm.optimizer.rewrite.inline import inline_ctes
 from sparkllm.optimizer.rewrite.places import check_places
 from sparkllm.optimizer.rewrite.push_filters import push_filters, push_limit
+from sparkllm.optimizer.rewrite.qualify import split_qualify
 from sparkllm.optimizer.rewrite.questions import Platform, Questions
 from sparkllm.optimizer.rewrite.reuse import reuse_answers
 from sparkllm.optimizer.rewrite.rows import Names, Rows
@@ -92,17 +94,11 @@ class _Work:
         self._platform, self._names = platform, Names()
 
     def statement(self, tree: exp.Expr) -> None:
-        config = self._platform.config
         collect_groups(tree)
         check_places(tree)
         inline_ctes(tree)
         for select in list(tree.find_all(exp.Select)):  # outer ones first
-            if config.optimizer_reuse:
-                reuse_answers(select)
-            if config.optimizer_push_filters:
-                push_filters(select, self._names)
-            if config.optimizer_push_limits:
-                push_limit(select)
+            self._push(select)
         for select in list(_inner_first(tree)):
             self._select(select, *_around(select))
         for node in tree.walk():
@@ -111,13 +107,22 @@ class _Work:
                     f"sparkllm.sql cannot rewrite {written(node)} where it is; compute it in a SELECT below"
                 )
 
+    def _push(self, select: exp.Select) -> None:
+        """What a SELECT decides goes into the one below it."""
+        config = self._platform.config
+        if config.optimizer_reuse:
+            reuse_answers(select)
+        if config.optimizer_push_filters:
+            push_filters(select, self._names)
+        if config.optimizer_push_limits:
+            push_limit(select)
+
     def _select(self, select: exp.Select, outer: frozenset[str], with_: Sequence[exp.Expr]) -> exp.Select:
         """`select`, or what now stands in its place."""
         own = _calls_of(select)
         if not own:
             return select
-        resolve_names(select, Questions(self._platform, Rows(select, self._names), with_).names)
-        split = split_windows(split_groups(select, self._names), self._names)
+        split = self._split(select, with_)
         if split is select:
             done = SelectWork(select, self._platform, self._names, outer, with_).done()
         else:
@@ -127,6 +132,17 @@ class _Work:
             return _become(select, done)
         select.replace(done)
         return done
+
+    def _split(self, select: exp.Select, with_: Sequence[exp.Expr]) -> exp.Select:
+        """`select`, or one over another that has its windows or its groups."""
+        rows = Rows(select, self._names)
+        columns = Questions(self._platform, rows, with_).names
+        if select.args.get("qualify"):
+            split = split_qualify(select, self._names, columns)
+            self._push(split)
+            return split
+        resolve_names(select, columns, rows.sources)
+        return split_windows(split_groups(select, self._names, rows.sources), self._names)
 
 
 def _calls_of(select: exp.Select) -> list[exp.Expr]:
