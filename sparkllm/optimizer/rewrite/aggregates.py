@@ -33,6 +33,8 @@ def is_aggregate(node: exp.Expr) -> bool:
     """
     if isinstance(node.parent, (exp.Window, *_AROUND)) and node.parent.this is node:
         return False
+    if isinstance(node, exp.Any):  # `any(a > 1)`, not `a LIKE ANY ('x%', 'y%')`
+        return not isinstance(node.parent, exp.Like | exp.ILike)
     while isinstance(node, _AROUND):
         node = node.this
     return isinstance(node, exp.AggFunc | exp.Any) or name_of(node) in _OTHERS
