@@ -17,7 +17,7 @@ from sparkllm.calls import LLMCall
 from sparkllm.errors import CallError
 from sparkllm.own_tasks import held
 from sparkllm.prompt_parts import Struct, named_fields, prompt_of
-from sparkllm.task_constants import text_of
+from sparkllm.task_constants import found, text_of
 from sparkllm.typed_call import TypedCall, value_type
 
 __all__ = ["ai_query", "response_schema"]
@@ -45,7 +45,7 @@ def ai_query(arguments: Sequence[Any], named: dict[str, Any]) -> TypedCall:
     labels, schema, reading, shown = _answer(given.get("returntype"), given.get("responseformat"))
     fail = given.get("failonerror")
     if fail not in (None, True, False):
-        raise CallError(f"ai_query() expects failOnError to be true or false, got {fail!r}")
+        raise CallError(f"ai_query() expects failOnError to be true or false, got {found(fail)}")
     kept = CallOptions.of("ai_query", _parameters(given.get("modelparameters")) | named)
     call = kept.into(
         LLMCall(
@@ -114,7 +114,7 @@ def _parameters(given: Any) -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise CallError(f"ai_query() expects modelParameters to be a named_struct of constants, got {given!r}")
+        raise CallError(f"ai_query() expects modelParameters to be a named_struct of constants, got {found(given)}")
     for name in given:
         if name != "max_tokens":
             raise CallError(

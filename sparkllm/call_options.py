@@ -8,7 +8,7 @@ from typing import Any
 
 from sparkllm.calls import ON_ERROR, ORDERS, LLMCall
 from sparkllm.errors import CallError
-from sparkllm.task_constants import nearest, text_of
+from sparkllm.task_constants import found, nearest, text_of
 
 __all__ = ["CallOptions"]
 
@@ -50,10 +50,10 @@ class CallOptions:
         _one_of(function, "on_error", ON_ERROR, given)
         tokens, share = given.get("max_tokens", 1), given.get("selectivity", 1)
         if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
-            raise CallError(f"{function}() expects max_tokens to be a constant INT of 1 or more, got {tokens!r}")
+            raise CallError(f"{function}() expects max_tokens to be a constant INT of 1 or more, got {found(tokens)}")
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
             raise CallError(
-                f"{function}() expects selectivity to be a constant number above 0 and at most 1, got {share!r}"
+                f"{function}() expects selectivity to be a constant number above 0 and at most 1, got {found(share)}"
             )
         return cls(**given)
 
@@ -70,4 +70,4 @@ class CallOptions:
 
 def _one_of(function: str, name: str, known: tuple[str, ...], given: Mapping[str, Any]) -> None:
     if name in given and given[name] not in known:
-        raise CallError(f"{function}() knows no {name} {given[name]!r}{nearest(str(given[name]), known)}")
+        raise CallError(f"{function}() knows no {name} {found(given[name])}{nearest(str(given[name]), known)}")

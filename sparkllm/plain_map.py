@@ -11,6 +11,7 @@ from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite import rewrite
 from sparkllm.optimizer.rewrite.collect import collect_groups
 from sparkllm.optimizer.rewrite.groups import is_grouped
+from sparkllm.optimizer.spark_dialect import SparkSQL, dialect_for
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -43,13 +44,13 @@ def map(df: DataFrame, *, name: str, call: str) -> DataFrame:  # noqa: A001 # us
     session = df.sparkSession
     platform = _OverRows(PlainSession(session), df)
     ready(session)
-    column = _expression(call)
+    column = _expression(call, platform.session)
     others: list[exp.Expr] = [_quoted(c) for c in df.columns if c.lower() != name.lower()]
     select = exp.Select(expressions=[*others, exp.alias_(column, name, quoted=True)]).from_(exp.to_table(_TABLE))
     _check(select)
-    text = rewrite(select.sql("spark", normalize_functions=False), platform)
+    text = rewrite(_text(select), platform)
     platform.session.planned()
-    return _run(sqlglot.parse_one(text, read="spark"), df)
+    return _run(sqlglot.parse_one(text, read=SparkSQL), df)
 
 
 class _OverRows:
@@ -59,16 +60,20 @@ class _OverRows:
         self.session, self.config, self._df = session, session.config, df
 
     def describe(self, query: str) -> list[tuple[str, str]]:
-        frame = _run(sqlglot.parse_one(query, read="spark"), self._df)
+        frame = _run(sqlglot.parse_one(query, read=SparkSQL), self._df)
         return [(f.name, f.dataType.simpleString().lower()) for f in frame.schema.fields]
+
+    def has_function(self, name: str) -> bool:
+        return self.session.has_function(name)
 
     def request(self, call: str) -> str:
         return self.session.request(call)
 
 
-def _expression(call: str) -> exp.Expr:
+def _expression(call: str, session: PlainSession) -> exp.Expr:
     try:
-        return sqlglot.parse_one(f"SELECT {call}", read="spark").expressions[0].unalias()
+        dialect = dialect_for(call, session.describe)
+        return sqlglot.parse_one(f"SELECT {call}", read=dialect).expressions[0].unalias()
     except sqlglot.errors.SqlglotError as error:
         raise CallError(
             f"map() takes an expression such as \"llm('classify', review)\", got {call!r}: {error}"
@@ -97,7 +102,7 @@ def _run(select: exp.Expr, df: DataFrame) -> DataFrame:
 
 
 def _text(e: exp.Expr) -> str:
-    return e.sql("spark", normalize_functions=False)
+    return e.sql(SparkSQL, normalize_functions=False)
 
 
 def _together(frame: DataFrame, hint: exp.Expr) -> DataFrame:

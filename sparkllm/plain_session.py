@@ -118,6 +118,10 @@ class PlainSession:
         """See `Platform.describe`: one question to the server, no job."""
         return [(f.name, f.dataType.simpleString().lower()) for f in self._spark.sql(query).schema.fields]
 
+    def has_function(self, name: str) -> bool:
+        """See `Platform.has_function`: Databricks has `ai_translate` and its like, and so may a user."""
+        return not has_extension(self._spark) and bool(self._spark.catalog.functionExists(name))
+
     def request(self, call: str) -> str:
         """What sparkllm/udf/task.py reads."""
         asked = {"application": self.application, "call": json.loads(call), "conf": self._conf, "query": self.query}

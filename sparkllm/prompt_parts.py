@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sparkllm.task_constants import text_of
@@ -18,10 +18,20 @@ _PLACEHOLDER = re.compile(rf"\{{\{{{_NAME}\}}\}}|\{{({_NAME})\}}")
 
 @dataclass(frozen=True)
 class Column:
-    """What a call reads of a row: `name` is what the model is told, `source` whatever the caller keeps with it."""
+    """What a call reads of a row.
+
+    Attributes:
+        name: what the model is told; "" where it is named by its place.
+        source: whatever the caller keeps with it.
+        text: as the user wrote it, for errors.
+    """
 
     name: str
     source: Any = None
+    text: str = field(default="", compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.text or self.name
 
 
 @dataclass(frozen=True)
@@ -30,12 +40,20 @@ class Struct:
 
     columns: tuple[Column, ...]
 
+    def __str__(self) -> str:
+        return f"struct({', '.join(map(str, self.columns))})"
+
 
 @dataclass(frozen=True)
 class Concat:
-    """A prompt made of texts and columns: `'Is ' || title || ' good?'`."""
+    """A prompt made of texts and columns: `'Is ' || title || ' good?'`. In place of a field it is one, its `source`."""
 
     parts: tuple[str | Column, ...]
+    source: Any = None
+    text: str = field(default="", compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def prompt_of(function: str, value: Any, template: bool = True) -> tuple[str, tuple[Column, ...]]:
@@ -93,7 +111,9 @@ def named_fields(arguments: Iterable[Any]) -> tuple[Column, ...]:
     for argument in arguments:
         found: Sequence[Any] = argument.columns if isinstance(argument, Struct) else (argument,)
         for one in found:
-            flat.append(one if isinstance(one, Column) else Column(f"col{len(flat) + 1}", one))
+            source = one.source if isinstance(one, (Column, Concat)) else one
+            named = isinstance(one, Column) and one.name
+            flat.append(one if named else Column(f"col{len(flat) + 1}", source))
     every, taken, out = {c.name for c in flat}, set[str](), []
     for column in flat:
         others = (f"{column.name}_{i}" for i in range(2, len(flat) + 2))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparkllm.errors import CallError
 
-__all__ = ["constant_of", "nearest", "text_of"]
+__all__ = ["constant_of", "found", "nearest", "text_of"]
 
 
 def constant_of(function: str, name: str, kind: str, value: Any) -> Any:
@@ -24,7 +24,7 @@ def constant_of(function: str, name: str, kind: str, value: Any) -> Any:
         return text_of(function, name, value)
     if kind == "INT":
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise CallError(f"{function}() expects {name} to be a constant INT of 0 or more, got {value!r}")
+            raise CallError(f"{function}() expects {name} to be a constant INT of 0 or more, got {found(value)}")
         return value
     if kind == "SCHEMA" and not isinstance(value, (list, tuple)):
         return text_of(function, name, value)
@@ -38,10 +38,27 @@ def text_of(function: str, name: str, value: Any) -> str:
         CallError: it is none.
     """
     if not isinstance(value, str):
-        raise CallError(f"{function}() expects {name} to be a constant STRING, got {value!r}")
+        raise CallError(f"{function}() expects {name} to be a constant STRING, got {found(value)}")
     if not value.strip():
         raise CallError(f"{function}() expects {name} to hold text, got an empty STRING")
     return value
+
+
+def found(value: Any) -> str:
+    """What an argument is, as SQL has it.
+
+    >>> found(None), found(True), found(["it's", 5])
+    ('NULL', 'true', "array('it\\\\'s', 5)")
+    """
+    if value is None or isinstance(value, bool):
+        return "NULL" if value is None else str(value).lower()
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if isinstance(value, (list, tuple)):
+        return f"array({', '.join(map(found, value))})"
+    if isinstance(value, Mapping):
+        return f"named_struct({', '.join(f'{found(k)}, {found(v)}' for k, v in value.items())})"
+    return str(value)
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -51,14 +68,14 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 
 def _texts(function: str, name: str, value: Any, least: int) -> tuple[str, ...]:
-    def wrong(found: object) -> CallError:
+    def wrong(instead: object) -> CallError:
         return CallError(
             f"{function}() expects {name} to be a constant array of at least {least} different, non-empty strings, got "
-            f"{found}; write array('yes', 'no')"
+            f"{instead}; write array('yes', 'no')"
         )
 
     if not isinstance(value, (list, tuple)):
-        raise wrong(repr(value))
+        raise wrong(found(value))
     if not all(isinstance(text, str) and text.strip() for text in value):
         raise wrong("one that is NULL, empty or no string")
     if len(set(value)) < len(value):

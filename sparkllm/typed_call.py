@@ -4,7 +4,8 @@
 
 The same calls as the extension makes (TaskFunction.scala), to the letter, so that they share answers and reports.
 Nothing here knows SQL or Spark: an argument is a constant (str, int, float, bool, None, a list or tuple of str, or a
-dict for `named_struct`), a `Column`, a `Struct` of columns, or a `Concat` of texts and columns.
+dict for `named_struct`), a `Column`, a `Struct` of columns, or a `Concat` of texts and columns, which any other
+expression is: its parts are what it is as a prompt.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sparkllm.calls import LLMCall
 from sparkllm.errors import CallError
 from sparkllm.own_tasks import known_tasks, own_tasks
 from sparkllm.prompt_parts import Column, Concat, Struct, named_fields, prompt_of, with_implied
-from sparkllm.task_constants import constant_of, nearest, text_of
+from sparkllm.task_constants import constant_of, found, nearest, text_of
 from sparkllm.tasks import Task, tasks
 
 __all__ = ["Column", "Concat", "Struct", "TypedCall", "function_names", "typed_call"]
@@ -93,9 +94,8 @@ def _llm(arguments: Sequence[Any], named: dict[str, Any]) -> TypedCall:
     fields, implied = with_implied(first, named_fields(arguments[1:]))
     if named.get("labels") is not None and named.get("schema") is not None:
         raise CallError("llm() takes labels or schema, got both: labels give one STRING, a schema gives a STRUCT")
-    labels = constant_of("llm", "labels", "LABELS", named.pop("labels")) if named.get("labels") is not None else ()
-    ddl_text = named.pop("schema", None)
-    schema = parse_ddl(text_of("llm", "schema", ddl_text)) if ddl_text is not None else None
+    labels = constant_of("llm", "labels", "LABELS", named.pop("labels")) if "labels" in named else ()
+    schema = parse_ddl(text_of("llm", "schema", named.pop("schema"))) if "schema" in named else None
     kept = CallOptions.of("llm", named)
     call = kept.into(LLMCall(None, first, tuple(f.name for f in fields), labels, schema=schema))
     reading, kind = ("columns", f"STRUCT<{_of_columns(schema)}>") if schema else ("text", "STRING")
@@ -162,7 +162,7 @@ class _Builder:
                 raise CallError(f"{self._called}() expects a prompt and the values of a group, got {len(arguments)}")
             prompt, made = prompt_of(self._called, arguments[0], template=False)
             if made:
-                raise CallError(f"{self._called}() expects its prompt to be a constant text")
+                raise CallError(f"{self._called}() expects its prompt to be a constant text, got {found(arguments[0])}")
             return prompt, _collected(arguments[1]), (), 0, []
         if first == "texts" and arguments:
             return None, _collected(arguments[0]), (), 0, arguments[1:]
@@ -214,7 +214,7 @@ class _Builder:
 
 def _collected(x: Any) -> tuple[Column, ...]:
     """What an aggregate reads: the caller makes one JSON list of it, `to_json(sort_array(collect_list(x)))`."""
-    return (Column("texts", x),)
+    return (Column("texts", x.source if isinstance(x, (Column, Concat)) else x),)
 
 
 def value_type(reading: str, schema: str | None) -> str:

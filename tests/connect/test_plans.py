@@ -19,6 +19,11 @@ from tests.optimizer.queries import in_order
 QUERY = "SELECT llm('classify', review) FROM t"
 # claim -> what is otherwise there: rows asked, the words of a refusal, or why rows differ
 DIFFERENCES = json.loads(Path(__file__).with_name("differences.json").read_text(encoding="utf-8"))
+# statements of which the rewriting once made something else
+STATEMENTS = [
+    pytest.param(case, id=case["claim"])
+    for case in json.loads(Path(__file__).with_name("statements.json").read_text(encoding="utf-8"))
+]
 
 
 @pytest.mark.parametrize("case", cases("catalyst_calls.json"))
@@ -37,6 +42,25 @@ def test_rows_and_calls_are_those_of_the_classic_path(
         assert got == expected, f"before: {case['sql']}\ngot: {got}\nexpected: {expected}"
     asked, classic = len(counted.asked()), sum(case["rows"])
     assert asked <= other.get("asked", classic), f"before: {case['sql']}\nasked: {asked}, classic {classic}"
+
+
+@pytest.mark.parametrize("case", STATEMENTS)
+def test_a_rewritten_statement_means_what_it_meant(plain: SparkSession, counted: Counted, case: dict[str, Any]) -> None:
+    counted.clear()
+    rows = [list(row) for row in sparkllm.sql(plain, case["sql"]).collect()]
+    got, expected = (rows, case["answer"]) if case.get("ordered") else (in_order(rows), in_order(case["answer"]))
+    assert got == expected, f"before: {case['sql']}\ngot: {got}\nexpected: {expected}"
+    if "asked" in case:
+        assert len(counted.asked()) == case["asked"]
+
+
+def test_a_function_that_is_there_already_is_left_as_it_is(plain: SparkSession) -> None:
+    plain.sql("CREATE TEMPORARY FUNCTION ai_fix_grammar(x STRING) RETURNS STRING RETURN concat(x, '!')")
+    try:
+        query = "SELECT ai_fix_grammar(review) AS a, ai_translate(review, 'fr') AS b FROM t WHERE id = 0"
+        assert [tuple(row) for row in sparkllm.sql(plain, query).collect()] == [("good!", "GOOD")]
+    finally:
+        plain.sql("DROP TEMPORARY FUNCTION ai_fix_grammar")
 
 
 @pytest.mark.parametrize("case", cases("catalyst_fields.json"))

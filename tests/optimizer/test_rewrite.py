@@ -10,6 +10,7 @@ import sqlglot
 from sparkllm.config import LLMConfig
 from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite import rewrite
+from sparkllm.optimizer.spark_dialect import SparkSQL
 from tests.optimizer.cases import cases
 
 COLUMNS = {
@@ -26,11 +27,14 @@ class Tables:
         self.config = LLMConfig(**settings)
 
     def describe(self, query: str) -> list[tuple[str, str]]:
-        tree = sqlglot.parse_one(query, read="spark")
+        tree = sqlglot.parse_one(query, read=SparkSQL)
         known = [pair for table in tree.find_all(sqlglot.exp.Table) for pair in COLUMNS.get(table.name, {}).items()]
         if any(e.is_star for e in tree.expressions):
             return known
         return [(e.alias_or_name, dict(known).get(e.unalias().name, "string")) for e in tree.expressions]
+
+    def has_function(self, name: str) -> bool:
+        return False
 
     def request(self, call: str) -> str:
         return "?"
@@ -65,3 +69,31 @@ def test_without_reuse_equal_calls_are_two() -> None:
 def test_a_function_of_the_users_own_is_no_call() -> None:
     query = "SELECT llm_unknown(review) FROM t"
     assert rewrite(query, Tables()) == query
+
+
+class OldTables(Tables):
+    """A session before Spark 4.1, to which a doubled quote is nothing between two texts."""
+
+    def describe(self, query: str) -> list[tuple[str, str]]:
+        return [("ab", "string")] if query == "SELECT 'a''b'" else super().describe(query)
+
+
+def test_texts_side_by_side_are_one_where_the_session_has_them_so() -> None:
+    query = "SELECT llm('It''s good?', review) AS c FROM t WHERE title = 'it''s'"
+    assert "title = CONCAT('it', 's')" in rewrite(query, OldTables())
+    assert "title = 'it\\'s'" in rewrite(query, Tables())
+
+
+class OtherPlatform(Tables):
+    """A session that has one of Databricks' functions itself."""
+
+    def has_function(self, name: str) -> bool:
+        return name == "ai_translate"
+
+
+def test_functions_that_the_platform_has_are_left_to_it() -> None:
+    query = "SELECT ai_translate(review, 'fr') AS a, ai_classify(review, array('x', 'y')) AS b FROM t"
+    assert "SELECT ai_translate(review, 'fr') AS a, __llm_a0.value AS b" in rewrite(query, OtherPlatform())
+    assert rewrite(query, Tables()).count("__llm_ask(") == 2
+    alone = "SELECT ai_translate(review, 'fr') /* theirs */ FROM t"
+    assert rewrite(alone, OtherPlatform()) == alone

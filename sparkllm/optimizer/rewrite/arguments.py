@@ -8,7 +8,8 @@ from typing import Any
 from sqlglot import exp
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import CALLED, Asked, name_of, text_of
+from sparkllm.optimizer.rewrite.asked import CALLED, Asked, name_of, text_of, written
+from sparkllm.optimizer.rewrite.constants import Fraction, Items, constant_value, is_concat
 from sparkllm.typed_call import Column, Concat, Struct, typed_call
 
 __all__ = ["read_call"]
@@ -24,25 +25,22 @@ def read_call(node: exp.Expr, expand: Expand) -> Asked:
     Raises:
         CallError: arguments that the function does not take.
     """
+    try:
+        return _read(node, expand)
+    except CallError as error:
+        raise CallError(f"{error} (in {written(node)})") from error
+
+
+def _read(node: exp.Expr, expand: Expand) -> Asked:
     given = _arguments(node)
     positional = [a for a in given if not isinstance(a, exp.Kwarg)]
-    named = {a.this.name: _constant(a.expression) for a in given if isinstance(a, exp.Kwarg)}
+    named = {a.this.name: _option(a) for a in given if isinstance(a, exp.Kwarg)}
     values = [_argument(a, expand) for a in positional]
     flat = [v for value in values for v in (value if isinstance(value, _Many) else [value])]
     typed = typed_call(name_of(node), flat, named)
-    fields = tuple(_source(column) for column in typed.columns)
-    return Asked(typed, fields, tuple(_source(column) for column in typed.needed))
-
-
-class _Decimal(float):
-    """A number that may be data, and has digits of its own then."""
-
-    def __new__(cls, text: str) -> _Decimal:
-        made = super().__new__(cls, text)
-        made.text = text
-        return made
-
-    text: str
+    own = len(typed.columns) - typed.implied  # the others only the prompt names
+    fields = [_source(column) for column in typed.columns[:own]] + [_implied(c) for c in typed.columns[own:]]
+    return Asked(typed, tuple(fields), tuple(_source(column) for column in typed.needed))
 
 
 class _Many(list[Any]):
@@ -56,32 +54,40 @@ def _arguments(node: exp.Expr) -> list[exp.Expr]:
     return [v for value in values if value is not None for v in (value if isinstance(value, list) else [value])]
 
 
+def _option(e: exp.Kwarg) -> Any:
+    try:
+        return constant_value(e.expression)
+    except CallError as error:
+        raise CallError(f"{e.this.name} is a constant: {error}") from None
+
+
 def _argument(e: exp.Expr, expand: Expand) -> Any:
     if isinstance(e, exp.Star) or (isinstance(e, exp.Column) and isinstance(e.this, exp.Star)):
-        return _Many(_column(column) for column in expand(e))
+        return _Many(_named(column) for column in expand(e))
     if isinstance(e, exp.Struct) or (isinstance(e, exp.Anonymous) and e.name.lower() in _STRUCTS):
         return Struct(tuple(_members(e, expand)))
-    if isinstance(e, exp.Concat | exp.DPipe):
-        parts = _parts(e)
-        if all(isinstance(part, str) for part in parts):
-            return "".join(parts)
-        return Concat(tuple(parts)) if any(isinstance(part, str) for part in parts) else _column(e)
     if isinstance(e, exp.Alias):
         raise CallError(f"a field is renamed in a struct: write struct({text_of(e)})")
     try:
-        return e if isinstance(e, exp.Null) else _constant(e)
+        return constant_value(e)
     except CallError:
-        return _column(e)
+        column = _named(e)
+        return column if column.name else Concat(tuple(_parts(e)), e, text_of(e))
 
 
 def _parts(e: exp.Expr) -> list[Any]:
+    """What a prompt is put together from: PromptText.scala has the same."""
     if isinstance(e, exp.Paren):
         return _parts(e.this)
-    if isinstance(e, exp.Concat):
-        return [part for inner in e.expressions for part in _parts(inner)]
-    if isinstance(e, exp.DPipe):
-        return _parts(e.this) + _parts(e.expression)
-    return [str(e.this)] if isinstance(e, exp.Literal) and e.is_string else [_named(e)]
+    try:
+        value = constant_value(e)
+    except CallError:
+        value = None
+    if isinstance(value, str) or type(value) is int:
+        return [str(value)]
+    if is_concat(e):
+        return [part for inner in (e.expressions or (e.this, e.expression)) for part in _parts(inner)]
+    return [_named(e.this if isinstance(e, exp.Cast) and e.to.this in exp.DataType.TEXT_TYPES else e)]
 
 
 def _members(e: exp.Expr, expand: Expand) -> Iterator[Column]:
@@ -95,45 +101,18 @@ def _members(e: exp.Expr, expand: Expand) -> Iterator[Column]:
             yield _named(item, f"col{i}")
 
 
-def _column(e: exp.Expr) -> Any:
+def _named(e: exp.Expr, otherwise: str = "") -> Column:
     """A column by its name; anything else is named by its place."""
     name = e.meta.get(CALLED, e.name if isinstance(e, exp.Column | exp.Dot) else "")
-    return Column(name, e) if name else e
-
-
-def _named(e: exp.Expr, otherwise: str = "") -> Column:
-    found = _column(e)
-    return found if isinstance(found, Column) else Column(otherwise, e)
-
-
-def _constant(e: exp.Expr) -> Any:
-    """A constant's value in Python.
-
-    Raises:
-        CallError: it is none.
-    """
-    if isinstance(e, exp.Literal):
-        return str(e.this) if e.is_string else int(e.name) if e.name.isdigit() else _Decimal(e.name)
-    if isinstance(e, exp.Boolean):
-        return bool(e.this)
-    if isinstance(e, exp.Null):
-        return None
-    if isinstance(e, exp.Neg | exp.Paren):
-        return -_constant(e.this) if isinstance(e, exp.Neg) else _constant(e.this)
-    if isinstance(e, exp.Array):
-        return [_constant(item) for item in e.expressions]
-    if isinstance(e, exp.Struct) and all(isinstance(item, exp.PropertyEQ | exp.Alias) for item in e.expressions):
-        pairs = [
-            (m.this.name, m.expression) if isinstance(m, exp.PropertyEQ) else (m.alias, m.this) for m in e.expressions
-        ]
-        return {name: _constant(value) for name, value in pairs}
-    raise CallError(f"expected a constant, found {text_of(e)}")
+    return Column(name or otherwise, e, text_of(e))
 
 
 def _source(column: Column) -> exp.Expr:
-    """A column that only the prompt names is one of the query's."""
-    if column.source is None:
-        return exp.column(*(exp.to_identifier(part, quoted=True) for part in reversed(column.name.split("."))))
-    if isinstance(column.source, _Decimal):
-        return exp.Literal.number(column.source.text)
+    if isinstance(column.source, Fraction | Items):
+        return column.source.written.copy()
     return column.source.copy() if isinstance(column.source, exp.Expr) else exp.convert(column.source)
+
+
+def _implied(column: Column) -> exp.Expr:
+    """The query's column of this name."""
+    return exp.column(*(exp.to_identifier(part, quoted=True) for part in reversed(column.name.split("."))))

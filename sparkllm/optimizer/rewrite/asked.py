@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from sparkllm.answer_schema import ddl
+from sparkllm.optimizer.spark_dialect import SparkSQL
 from sparkllm.typed_call import TypedCall, function_names
 
 __all__ = [
@@ -18,9 +19,13 @@ __all__ = [
     "conjuncts",
     "is_call",
     "is_random",
+    "leave",
+    "lower_names",
     "name_of",
     "own_nodes",
+    "remember_text",
     "text_of",
+    "written",
 ]
 
 _RANDOM = (
@@ -28,7 +33,10 @@ _RANDOM = (
     "input_file_name",
 )  # fmt: skip
 
-CALLED = "called"  # key of an expression's meta: the name by which the model is told of it
+# keys of an expression's meta
+CALLED = "called"  # the name by which the model is told of it
+_WRITTEN = "written"  # a call, as the user wrote it
+_LEFT = "left"  # it looks like a call, and is the platform's own function
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Asked:
     @property
     def key(self) -> tuple[str, ...]:
         """Equal for calls that give equal answers."""
-        return (self.typed.call.to_json(), self.typed.reading, *(text_of(_lower(f)) for f in self.fields))
+        return (self.typed.call.to_json(), self.typed.reading, *(text_of(lower_names(f)) for f in self.fields))
 
     def value(self, answer: str) -> exp.Expr:
         """The value, from the column of that name that holds `struct<value, error, ...>`."""
@@ -56,7 +64,7 @@ class Asked:
         if self.typed.call.on_error != "struct":
             return value
         error: exp.Expr = exp.maybe_parse(
-            f"concat({answer}.error, coalesce(concat(': ', {answer}.detail), ''))", dialect="spark"
+            f"concat({answer}.error, coalesce(concat(': ', {answer}.detail), ''))", dialect=SparkSQL
         )
         names = self.typed.error_names
         parts = [part for name, e in zip(names, (value, error), strict=True) for part in (exp.Literal.string(name), e)]
@@ -74,12 +82,27 @@ class Asked:
 
 def text_of(e: exp.Expr) -> str:
     """Spark SQL."""
-    return e.sql(dialect="spark", normalize_functions=False)
+    return e.sql(dialect=SparkSQL, normalize_functions=False)
+
+
+def remember_text(call: exp.Expr) -> None:
+    """Before anything of it is replaced: what `written` gives."""
+    call.meta[_WRITTEN] = text_of(call)
+
+
+def written(call: exp.Expr) -> str:
+    """A call as the user wrote it, for errors."""
+    return call.meta.get(_WRITTEN) or text_of(call)
+
+
+def leave(call: exp.Expr) -> None:
+    """It is no call any more: the platform has a function of this name."""
+    call.meta[_LEFT] = True
 
 
 def is_call(e: exp.Expr) -> bool:
     """`llm(...)`, `llm_translate(...)`, `ai_translate(...)`; the parser has classes of its own for some of them."""
-    return name_of(e) in function_names()
+    return name_of(e) in function_names() and not e.meta.get(_LEFT)
 
 
 def own_nodes(e: exp.Expr) -> Iterator[exp.Expr]:
@@ -127,9 +150,15 @@ def name_of(e: exp.Expr) -> str:
     return e.sql_name().lower() if isinstance(e, exp.Func) else ""
 
 
-def _lower(e: exp.Expr) -> exp.Expr:
-    """Names without regard to case, as Spark has them."""
+def lower_names(e: exp.Expr) -> exp.Expr:
+    """A copy with the names of columns and functions in small letters, as Spark compares them; texts stay.
+
+    >>> from sqlglot import parse_one
+    >>> text_of(lower_names(parse_one("Abs(T.Title) = 'A'")))
+    "ABS(t.title) = 'A'"
+    """
     copy = e.copy()
-    for name in copy.find_all(exp.Identifier):
-        name.set("this", str(name.this).lower())
+    for name in copy.find_all(exp.Identifier, exp.Anonymous):
+        if isinstance(name.this, str):
+            name.set("this", name.this.lower())
     return copy

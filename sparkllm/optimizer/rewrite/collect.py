@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import is_call, name_of, text_of
+from sparkllm.optimizer.rewrite.asked import is_call, name_of, text_of, written
 from sparkllm.tasks import tasks
 
 __all__ = ["collect_groups"]
@@ -23,23 +23,33 @@ def collect_groups(tree: exp.Expr) -> None:
     Raises:
         CallError: FILTER or OVER at one; the message says what to write.
     """
-    places = {t.function: _VALUES[t.first] for t in tasks().values() if t.first in _VALUES}
-    for call in [node for node in tree.walk() if is_call(node) and name_of(node) in places]:
+    for call in [node for node in tree.walk() if is_call(node)]:
+        at = _place(call)
+        if at is None:
+            continue
         _check(call)
         given = call.expressions
-        at = places[name_of(call)]
         if at < len(given) and not isinstance(given[at], exp.Kwarg):
             _keep_name(call)
             given[at].replace(_list(given[at]))
+
+
+def _place(call: exp.Expr) -> int | None:
+    """Of the values among the arguments; None for a call that is no aggregate. `llm('agg', '...', x)` is one, too."""
+    every = {task.function: _VALUES[task.first] for task in tasks().values() if task.first in _VALUES}
+    first = call.expressions[0] if call.expressions else None
+    if name_of(call) == "llm" and isinstance(first, exp.Literal) and f"llm_{first.name.strip()}" in every:
+        return every[f"llm_{first.name.strip()}"] + 1
+    return every.get(name_of(call))
 
 
 def _check(call: exp.Expr) -> None:
     around = call.parent
     if isinstance(around, exp.Filter):
         condition = text_of(around.expression.this)
-        raise CallError(f"{text_of(call)} takes no FILTER; give it CASE WHEN {condition} THEN ... END for its values")
+        raise CallError(f"{written(call)} takes no FILTER; give it CASE WHEN {condition} THEN ... END for its values")
     if isinstance(around, exp.Window):
-        raise CallError(f"{text_of(call)} cannot be over a window; group in a subquery and join that")
+        raise CallError(f"{written(call)} cannot be over a window; group in a subquery and join that")
 
 
 def _keep_name(call: exp.Expr) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from sparkllm.optimizer.rewrite.asked import is_random
+from sparkllm.optimizer.rewrite.asked import is_random, text_of
 from sparkllm.optimizer.rewrite.rows import ANSWER
 
 __all__ = ["either", "guard_of"]
@@ -14,8 +14,8 @@ def guard_of(node: exp.Expr, root: exp.Expr) -> exp.Expr | None:
     """What holds where `node`, a part of `root`, is read; None where it always is.
 
     >>> from sqlglot import parse_one
-    >>> tree = parse_one("CASE WHEN a THEN 1 WHEN b > 2 THEN x END", read="spark")
-    >>> guard_of(next(c for c in tree.find_all(exp.Column) if c.name == "x"), tree).sql("spark")
+    >>> tree = parse_one("CASE WHEN a THEN 1 WHEN b > 2 THEN x END")
+    >>> text_of(guard_of(next(c for c in tree.find_all(exp.Column) if c.name == "x"), tree))
     'NOT COALESCE(a, FALSE) AND COALESCE(b > 2, FALSE)'
     """
     conditions: list[exp.Expr] = []
@@ -32,7 +32,7 @@ def guard_of(node: exp.Expr, root: exp.Expr) -> exp.Expr | None:
 
 def either(guards: list[exp.Expr | None]) -> exp.Expr | None:
     """Where any of them holds."""
-    some = {g.sql("spark"): g for g in guards if g is not None}
+    some = {text_of(g): g for g in guards if g is not None}
     return None if None in guards or not some else exp.or_(*some.values(), copy=True)
 
 

@@ -22,7 +22,8 @@ def inline_ctes(tree: exp.Expr) -> None:
 def _inline(tree: exp.Expr, with_: exp.With, cte: exp.CTE) -> None:
     name = cte.alias.lower()
     named = [other for other in tree.find_all(exp.CTE) if other.alias.lower() == name]
-    read = [t for t in tree.find_all(exp.Table) if t.name.lower() == name and not t.db]
+    scope = with_.parent
+    read = [t for t in scope.find_all(exp.Table) if t.name.lower() == name and not t.db] if scope else []
     if len(named) != 1 or len(read) != 1:
         return
     table = read[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import calls_in, conjuncts, text_of
+from sparkllm.optimizer.rewrite.asked import calls_in, conjuncts, written
 
 __all__ = ["calls_of_joins"]
 
@@ -30,7 +30,7 @@ def calls_of_joins(select: exp.Select) -> list[exp.Expr]:
             outer = join
         if outer is not None:
             raise CallError(
-                f"{text_of(calls_in(on)[0])} is in the condition of a JOIN that is, or stands before, a "
+                f"{written(calls_in(on)[0])} is in the condition of a JOIN that is, or stands before, a "
                 f"{' '.join(filter(None, (outer.side, outer.kind)))} JOIN; compute it in a subquery and join that"
             )
         parts = conjuncts(on)

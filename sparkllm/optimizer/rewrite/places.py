@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import calls_in, is_call, text_of
+from sparkllm.optimizer.rewrite.asked import calls_in, is_call, written
 
 __all__ = ["check_places"]
 
@@ -19,7 +19,7 @@ def check_places(tree: exp.Expr) -> None:
     for call in [node for node in tree.walk() if is_call(node)]:
         for around in _up(call):
             if reason := _reason(call, around):
-                raise CallError(f"{text_of(call)} is {reason}")
+                raise CallError(f"{written(call)} is {reason}")
 
 
 def _up(node: exp.Expr) -> list[exp.Expr]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from sparkllm.optimizer.rewrite.aggregates import is_generator
 from sparkllm.optimizer.rewrite.asked import calls_in, conjuncts, is_random, own_nodes
 from sparkllm.optimizer.rewrite.groups import is_grouped, split_windows
-from sparkllm.optimizer.rewrite.push_limits import MANY_ROWS, resolved_order
+from sparkllm.optimizer.rewrite.push_limits import resolved_order
 from sparkllm.optimizer.rewrite.rows import Names
 
 __all__ = ["outputs", "push_filters", "push_limit", "single_source"]
@@ -49,7 +50,7 @@ def push_limit(select: exp.Select) -> None:
     inner, limit = single_source(select), select.args.get("limit")
     if inner is None or limit is None or not _open(inner) or any(select.args.get(key) for key in _DECIDES):
         return
-    if is_grouped(select) or any(isinstance(n, MANY_ROWS) for e in select.expressions for n in own_nodes(e)):
+    if is_grouped(select) or _changes_rows(select) or _changes_rows(inner):
         return
     keys = resolved_order(select)
     if keys is None or any(calls_in(key) for key in keys):
@@ -77,6 +78,11 @@ def _windows_beside_calls(inner: exp.Select) -> bool:
     asks_first = any(calls_in(part) for part in (inner.args.get("where"), inner.args.get("order")) if part is not None)
     beside = any(calls_in(e) for e in inner.expressions)
     return bool(windows) and plain and beside and not over_calls and not asks_first and not is_grouped(inner)
+
+
+def _changes_rows(select: exp.Select) -> bool:
+    nodes = [node for e in select.expressions for node in own_nodes(e)]
+    return any(isinstance(node, exp.Window) or is_generator(node) for node in nodes)
 
 
 def single_source(select: exp.Select) -> exp.Select | None:
@@ -111,16 +117,21 @@ def _open(inner: exp.Select) -> bool:
 
 def _inside(e: exp.Expr, alias: str, columns: dict[str, exp.Expr | None]) -> exp.Expr | None:
     """`e` over the inner query's sources; None where it reads an answer, or something that is not plain."""
-    if calls_in(e) or e.find(exp.Query) or is_random(e):
+    if _stays(e):
         return None
     holder = exp.Tuple(expressions=[e.copy()])
     for column in list(holder.find_all(exp.Column)):
         parts = column.parts[1:] if alias and column.parts[0].name.lower() == alias.lower() else column.parts
         name = parts[0].name.lower()
         value = columns.get(name, columns.get("*"))
-        if len(parts) != 1 or value is None or calls_in(value) or value.find(exp.Query) or is_random(value):
+        if len(parts) != 1 or value is None or _stays(value):
             return None
         if isinstance(value, exp.Star):
             value = exp.column(parts[0].copy())
         column.replace(value.copy() if isinstance(value, exp.Column | exp.Literal) else exp.paren(value.copy()))
     return holder.expressions[0]
+
+
+def _stays(e: exp.Expr) -> bool:
+    """It cannot be written again in a WHERE below."""
+    return bool(calls_in(e)) or e.find(exp.Query) is not None or is_random(e) or any(map(is_generator, e.walk()))

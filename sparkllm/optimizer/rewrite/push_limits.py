@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from sparkllm.optimizer.rewrite.aggregates import is_generator
 from sparkllm.optimizer.rewrite.asked import calls_in, own_nodes
 from sparkllm.optimizer.rewrite.groups import is_grouped
 
-__all__ = ["MANY_ROWS", "pushable", "resolved_order", "stops_early", "tail"]
-
-MANY_ROWS = (exp.Window, exp.Explode, exp.Posexplode, exp.Inline)
+__all__ = ["pushable", "resolved_order", "stops_early", "tail"]
 
 
 def pushable(select: exp.Select, asking: list[exp.Expr]) -> bool:
     """`SELECT llm(...) FROM t ORDER BY id LIMIT 3`: neither conditions nor the order read an answer."""
     if not select.args.get("limit") or asking or is_grouped(select) or select.args.get("distinct"):
         return False
-    if any(isinstance(node, MANY_ROWS) for e in select.expressions for node in own_nodes(e)):
+    if any(isinstance(n, exp.Window) or is_generator(n) for e in select.expressions for n in own_nodes(e)):
         return False
     order = resolved_order(select)
     return order is not None and not any(calls_in(e) for e in order)
@@ -44,12 +43,14 @@ def resolved_order(select: exp.Select) -> list[exp.Expr] | None:
     if order is None:
         return []
     named = {e.alias.lower(): e.this for e in select.expressions if isinstance(e, exp.Alias)}
+    if _is_all(order) and any(e.is_star for e in select.expressions):
+        return None
     out = []
-    for key in order.expressions:
+    for key in _spelled_out(order, select):
         copy, value = key.copy(), key.this
         if isinstance(value, exp.Literal) and not value.is_string:
             at = int(value.this) - 1
-            if any(isinstance(e, exp.Star) or e.is_star for e in select.expressions) or at >= len(select.expressions):
+            if any(e.is_star for e in select.expressions) or at >= len(select.expressions):
                 return None
             copy.set("this", select.expressions[at].unalias().copy())
         else:
@@ -60,3 +61,18 @@ def resolved_order(select: exp.Select) -> list[exp.Expr] | None:
             copy.set("this", holder.expressions[0])
         out.append(copy)
     return out
+
+
+def _is_all(order: exp.Order) -> bool:
+    """ORDER BY ALL."""
+    key = order.expressions[0].this
+    return isinstance(key, exp.Var) and key.name.upper() == "ALL"
+
+
+def _spelled_out(order: exp.Order, select: exp.Select) -> list[exp.Expr]:
+    if not _is_all(order):
+        return list(order.expressions)
+    keys = [order.expressions[0].copy() for _ in select.expressions]
+    for key, e in zip(keys, select.expressions, strict=True):
+        key.set("this", e.unalias().copy())
+    return keys

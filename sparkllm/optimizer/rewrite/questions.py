@@ -12,6 +12,7 @@ from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite.asked import text_of
 from sparkllm.optimizer.rewrite.levels import ANSWER_TYPE, Ask
 from sparkllm.optimizer.rewrite.rows import Rows
+from sparkllm.optimizer.spark_dialect import SparkSQL
 
 __all__ = ["Platform", "Questions"]
 
@@ -23,6 +24,9 @@ class Platform(Protocol):
 
     def describe(self, query: str) -> list[tuple[str, str]]:
         """(name, SQL type in small letters) of each column of a query, which is not run."""
+
+    def has_function(self, name: str) -> bool:
+        """Whether SQL knows a function of this name already, which is not ours."""
 
     def request(self, call: str) -> str:
         """What a worker is told of a call, as JSON; both."""
@@ -50,7 +54,7 @@ class Questions:
         fields = [e for ask in asks for e in ask.asked.fields]
         if not fields:
             return
-        nothing = exp.Cast(this=exp.null(), to=exp.DataType.build(ANSWER_TYPE, dialect="spark"))
+        nothing = exp.Cast(this=exp.null(), to=exp.DataType.build(ANSWER_TYPE, dialect=SparkSQL))
         answers = [exp.alias_(nothing.copy(), ask.answer) for ask in asks]
         columns = [exp.alias_(e.copy(), f"f{i}") for i, e in enumerate(fields)]
         types = iter(self._of(columns, ", ".join(str(ask.asked.typed.call) for ask in asks), answers))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from sparkllm.optimizer.rewrite.asked import called, calls_in, is_call, text_of
+from sparkllm.optimizer.rewrite.asked import called, calls_in, is_call, lower_names, text_of
 from sparkllm.optimizer.rewrite.push_filters import outputs, single_source
+from sparkllm.prompt_parts import placeholders
 
 __all__ = ["reuse_answers"]
 
@@ -16,19 +17,29 @@ def reuse_answers(select: exp.Select) -> None:
     if inner is None:
         return
     columns = outputs(inner)
-    known = {text_of(e).lower(): name for name, e in columns.items() if e is not None and is_call(e)}
+    known = {text_of(lower_names(e)): name for name, e in columns.items() if e is not None and is_call(e)}
     if not known:
         return
     alias = select.args["from_"].this.alias
     for call in [c for part in select.args.values() for e in _each(part) for c in calls_in(e)]:
         name = known.get(_below(call, alias, columns))
-        if name is not None:
+        if name is not None and _keeps_placeholders(call, columns):
             call.replace(called(exp.column(exp.to_identifier(name, quoted=True)), ""))
 
 
 def _each(part: object) -> list[exp.Expr]:
     found = part if isinstance(part, list) else [part]
     return [e for e in found if isinstance(e, exp.Expr) and not isinstance(e, exp.From | exp.With)]
+
+
+def _keeps_placeholders(call: exp.Expr, columns: dict[str, exp.Expr | None]) -> bool:
+    """`{title}` in its prompt is the same column below."""
+    texts = [str(text.this) for text in call.find_all(exp.Literal) if text.is_string]
+    for name in (name.partition(".")[0].lower() for text in texts for name in placeholders(text)):
+        value = columns.get(name, columns.get("*"))
+        if not (isinstance(value, exp.Star) or (isinstance(value, exp.Column) and value.name.lower() == name)):
+            return False
+    return True
 
 
 def _below(call: exp.Expr, alias: str, columns: dict[str, exp.Expr | None]) -> str:
@@ -39,4 +50,4 @@ def _below(call: exp.Expr, alias: str, columns: dict[str, exp.Expr | None]) -> s
         value = columns.get(parts[0].name.lower())
         if len(parts) == 1 and value is not None:
             column.replace(value.copy())
-    return text_of(copy).lower()
+    return text_of(lower_names(copy))

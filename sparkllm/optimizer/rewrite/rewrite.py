@@ -21,16 +21,19 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from sparkllm.errors import CallError
-from sparkllm.optimizer.rewrite.asked import calls_in, is_call, text_of
+from sparkllm.optimizer.rewrite.asked import calls_in, is_call, leave, name_of, remember_text, text_of, written
 from sparkllm.optimizer.rewrite.collect import collect_groups
-from sparkllm.optimizer.rewrite.groups import resolve_names, split_groups, split_windows
+from sparkllm.optimizer.rewrite.group_names import resolve_names
+from sparkllm.optimizer.rewrite.groups import split_groups, split_windows
 from sparkllm.optimizer.rewrite.inline import inline_ctes
 from sparkllm.optimizer.rewrite.places import check_places
 from sparkllm.optimizer.rewrite.push_filters import push_filters, push_limit
+from sparkllm.optimizer.rewrite.qualify import split_qualify
 from sparkllm.optimizer.rewrite.questions import Platform, Questions
 from sparkllm.optimizer.rewrite.reuse import reuse_answers
 from sparkllm.optimizer.rewrite.rows import Names, Rows
 from sparkllm.optimizer.rewrite.select import SelectWork
+from sparkllm.optimizer.spark_dialect import dialect_for
 
 __all__ = ["rewrite"]
 
@@ -46,7 +49,8 @@ def rewrite(query: str, platform: Platform) -> str:
         CallError: a call that cannot be rewritten where it stands, or a text that sqlglot cannot read.
     """
     try:
-        trees = [tree for tree in sqlglot.parse(query, read="spark") if tree is not None]
+        dialect = dialect_for(query, platform.describe)
+        trees = [tree for tree in sqlglot.parse(query, read=dialect) if tree is not None]
     except SqlglotError as error:
         raise CallError(f"sparkllm.sql cannot read the statement: {error}") from error
     if len(trees) != 1:
@@ -54,10 +58,24 @@ def rewrite(query: str, platform: Platform) -> str:
     tree = trees[0]
     if isinstance(tree, exp.Command):
         return _as_it_is(query)
-    if not any(is_call(node) for node in tree.walk()):
+    calls = _calls_everywhere(tree, platform)
+    if not calls:
         return query
+    for call in calls:
+        remember_text(call)
     _Work(platform).statement(tree)
     return text_of(tree)
+
+
+def _calls_everywhere(tree: exp.Expr, platform: Platform) -> list[exp.Expr]:
+    """All calls but those that the platform has itself, as Databricks has `ai_translate`."""
+    calls = [node for node in tree.walk() if is_call(node)]
+    others = {name for name in map(name_of, calls) if name.startswith("ai_")}
+    there = {name for name in others if platform.has_function(name)}
+    for call in calls:
+        if name_of(call) in there:
+            leave(call)
+    return [call for call in calls if name_of(call) not in there]
 
 
 def _as_it_is(query: str) -> str:
@@ -76,32 +94,35 @@ class _Work:
         self._platform, self._names = platform, Names()
 
     def statement(self, tree: exp.Expr) -> None:
-        config = self._platform.config
         collect_groups(tree)
         check_places(tree)
         inline_ctes(tree)
         for select in list(tree.find_all(exp.Select)):  # outer ones first
-            if config.optimizer_reuse:
-                reuse_answers(select)
-            if config.optimizer_push_filters:
-                push_filters(select, self._names)
-            if config.optimizer_push_limits:
-                push_limit(select)
+            self._push(select)
         for select in list(_inner_first(tree)):
             self._select(select, *_around(select))
         for node in tree.walk():
             if is_call(node):
                 raise CallError(
-                    f"sparkllm.sql cannot rewrite {text_of(node)} where it is; compute it in a SELECT below"
+                    f"sparkllm.sql cannot rewrite {written(node)} where it is; compute it in a SELECT below"
                 )
+
+    def _push(self, select: exp.Select) -> None:
+        """What a SELECT decides goes into the one below it."""
+        config = self._platform.config
+        if config.optimizer_reuse:
+            reuse_answers(select)
+        if config.optimizer_push_filters:
+            push_filters(select, self._names)
+        if config.optimizer_push_limits:
+            push_limit(select)
 
     def _select(self, select: exp.Select, outer: frozenset[str], with_: Sequence[exp.Expr]) -> exp.Select:
         """`select`, or what now stands in its place."""
         own = _calls_of(select)
         if not own:
             return select
-        resolve_names(select, Questions(self._platform, Rows(select, self._names), with_).names)
-        split = split_windows(split_groups(select, self._names), self._names)
+        split = self._split(select, with_)
         if split is select:
             done = SelectWork(select, self._platform, self._names, outer, with_).done()
         else:
@@ -111,6 +132,17 @@ class _Work:
             return _become(select, done)
         select.replace(done)
         return done
+
+    def _split(self, select: exp.Select, with_: Sequence[exp.Expr]) -> exp.Select:
+        """`select`, or one over another that has its windows or its groups."""
+        rows = Rows(select, self._names)
+        columns = Questions(self._platform, rows, with_).names
+        if select.args.get("qualify"):
+            split = split_qualify(select, self._names, columns)
+            self._push(split)
+            return split
+        resolve_names(select, columns, rows.sources)
+        return split_windows(split_groups(select, self._names, rows.sources), self._names)
 
 
 def _calls_of(select: exp.Select) -> list[exp.Expr]:

@@ -6,7 +6,7 @@ from itertools import count
 
 from sqlglot import exp
 
-from sparkllm.optimizer.rewrite.asked import called, own_nodes
+from sparkllm.optimizer.rewrite.asked import called, lower_names, own_nodes, text_of
 
 __all__ = ["ANSWER", "Names", "Rows"]
 
@@ -99,7 +99,7 @@ class Rows:
         return lifted if star else called(lifted, column.name)
 
     def _name_of(self, column: exp.Expr) -> str:
-        key = column.sql("spark").lower()
+        key = text_of(lower_names(column))
         if key not in self._lifted:
             star = isinstance(column, exp.Column) and isinstance(column.this, exp.Star)
             value = exp.Anonymous(this="struct", expressions=[column.copy()]) if star else column

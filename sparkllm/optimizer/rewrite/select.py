@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite import cascade, push_limits
 from sparkllm.optimizer.rewrite.arguments import read_call
-from sparkllm.optimizer.rewrite.asked import Asked, called, calls_in, conjuncts, text_of
+from sparkllm.optimizer.rewrite.asked import Asked, called, calls_in, conjuncts
 from sparkllm.optimizer.rewrite.guards import either
 from sparkllm.optimizer.rewrite.joins import calls_of_joins
 from sparkllm.optimizer.rewrite.levels import Ask, Levels
@@ -146,10 +145,7 @@ class SelectWork:
             node.replace(called(exp.column(known.answer), ""))
 
     def _read(self, node: exp.Expr) -> Asked:
-        try:
-            asked = read_call(node, self.questions.columns_of)
-        except CallError as error:
-            raise CallError(f"{error} (in {text_of(node)})") from error
+        asked = read_call(node, self.questions.columns_of)
         given = len(asked.fields) - asked.typed.implied
         implied = exp.Tuple(expressions=[e.copy() for e in asked.fields[given:]])
         self._inline(list(implied.find_all(exp.Column)))
