@@ -230,9 +230,9 @@ class ControlledEngine:
     def _steps(self, number: int) -> Segment:
         before, batch = self._emitted(), len(self.scheduler.running)
         self.sampler.expected, self.sampler.lengths = 0.0, Counter()
-        with self.clock.running() as took:
-            for _ in range(number):
-                self._engine.step()
+        took = Took()
+        for _ in range(number):
+            self.clock.step(took, self._engine.step)
         self._still_chosen()
         lengths = self.sampler.lengths
         lengths[0] += batch * number - lengths.total()
@@ -242,11 +242,10 @@ class ControlledEngine:
 
     def drain(self) -> tuple[Took, list[int]]:
         """Step until all requests have ended; the time it took, and the batch of each step."""
-        batches = []
-        with self.clock.running() as took:
-            while self._engine.has_unfinished_requests():
-                self._engine.step()
-                batches.append(len(self.scheduler.running))
+        took, batches = Took(), []
+        while self._engine.has_unfinished_requests():
+            self.clock.step(took, self._engine.step)
+            batches.append(len(self.scheduler.running))
         self._still_chosen()
         return took, batches
 

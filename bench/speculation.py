@@ -12,7 +12,7 @@ drains   256 requests of very different lengths: the batch falls from 64 to 1; s
 
 The choices take short turns, in a new order each time, so that what else the machine does meets all of them; with
 `--more` those close to the best take further ones. On one core (`taskset -c 1`) of a CPU, time is the process's CPU
-time (engine_clock.py); the wall's is kept beside it.
+time by a yardstick (engine_clock.py); the wall's is kept beside it.
 Every ratio is one of the same turn; medians with quartiles. It ends with an error where the policy was given up, and
 with 1 where the grid's lengths do not vary. It needs no Spark. `show_speculation.py` prints a result again.
 """

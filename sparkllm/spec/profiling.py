@@ -8,13 +8,16 @@ times through, the round ends by itself. A step that verifies asks for nothing a
 
 What a drafter does when nothing is asked of it (a draft model's forward pass that keeps its KV cache in step) counts
 as the target's. Drafts to verify are made up where the worker takes them from the scheduler: any tokens cost the same.
+
+A shared machine is half as fast for a second and then is not: what was measured in the one and the other must not be
+compared. So every draft length is measured beside plain steps, and what counts is how many times longer it takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 from sparkllm.spec.profile import Profile
@@ -22,7 +25,9 @@ from sparkllm.spec.profile import Profile
 __all__ = ["Measurement", "Profiling", "profile_of"]
 
 _WARM_UP = 2
-_REPEATS = 2
+_REPEATS = 3
+_LARGE = 16  # requests, from which on single draft lengths make a difference
+_PLAIN = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,8 @@ class Profiling:
     def __init__(self, prefix: str, most: int, asks: bool, makes_up: bool) -> None:
         self.measurements: list[Measurement] = []
         self._prefix, self._makes_up = prefix, makes_up
-        # The target's time jumps where a kernel begins another tile; a drafter's grows alike with each draft.
-        verified = _up_to(most, 1, 2, 3, most // 2, 3 * most // 4)
-        asked = _up_to(most, 1, most // 2) if asks else []
-        if not makes_up:  # what is verified was asked for one step earlier
-            asked = verified
-        pairs = [p for k in verified for p in (*[(0, k)] * (k in asked), (k, 0))]
-        self._plan = [(0, 0)] * _WARM_UP + [(0, 0), *pairs] * _REPEATS
+        self._plan_of = lambda batch: _plan(most, asks, makes_up, batch >= _LARGE)
+        self._plan = self._plan_of(0)
         self._round, self._step = -1, 0
 
     def owns(self, request: Any) -> bool:
@@ -68,7 +68,9 @@ class Profiling:
         this, batch = self._names(requests[0])
         verify = ask = 0
         if len(requests) == batch:
-            self._round, self._step = this, self._step + 1 if this == self._round else 0
+            if this != self._round:
+                self._round, self._step, self._plan = this, -1, self._plan_of(batch)
+            self._step += 1
             if self._step < len(self._plan):
                 verify, ask = self._plan[self._step]
             else:
@@ -89,6 +91,19 @@ class Profiling:
         return int(this), int(batch)
 
 
+def _plan(most: int, asks: bool, makes_up: bool, large: bool) -> list[tuple[int, int]]:
+    """(draft tokens to verify, draft length to ask for) of each step of a round."""
+    verified = asked = _up_to(most, 1, most // 2)
+    if large:  # the target's time jumps where a kernel begins another tile; a drafter's grows alike with each draft
+        verified = _up_to(most, 1, 2, 3, most // 2, 3 * most // 4)
+    if not makes_up:  # what is verified was asked for one step earlier
+        asked = verified
+    elif not asks:
+        asked = []
+    lengths = [step for k in verified for step in (_PLAIN, *[(0, k)] * (k in asked), (k, 0))]
+    return [_PLAIN] * _WARM_UP + lengths * _REPEATS + [_PLAIN]
+
+
 def _up_to(most: int, *lengths: int) -> list[int]:
     return sorted({k for k in (*lengths, most) if 0 < k <= most})
 
@@ -102,19 +117,29 @@ def end(requests: Sequence[Any]) -> None:
 def profile_of(measurements: Sequence[Measurement]) -> Profile | None:
     """The profile; None where nothing was measured.
 
-    Of repeats the shortest counts: a busy machine makes steps longer, nothing makes them shorter. The steps of a round
-    count with its mean context: their own differ by a few tokens, and a slope through these would be noise.
+    Of plain steps the shortest counts: a busy machine makes steps longer, nothing makes them shorter. Of the others the
+    median of how many times longer they took than the plain ones around them. The steps of a round count with its mean
+    context: their own differ by a few tokens, and a slope through these would be noise.
     """
     target, draft = [], []
     for number in sorted({m.round for m in measurements}):
         steps = [m for m in measurements if m.round == number]
         batch, context = steps[0].batch, round(fmean(m.context for m in steps))
-        shortest: dict[tuple[int, int], float] = {}
-        for m in steps:
-            shortest[m.verified, m.asked] = min(m.seconds, shortest.get((m.verified, m.asked), m.seconds))
-        plain = {verified: s for (verified, asked), s in shortest.items() if not asked}
+        seconds = _seconds(steps)
+        plain = {verified: s for (verified, asked), s in seconds.items() if not asked}
         target += [(batch * (1 + verified), context, s, batch) for verified, s in plain.items()]
-        if (0, 0) in shortest:
-            longer = [(batch, asked, max(0.0, s - shortest[0, 0])) for (_, asked), s in shortest.items() if asked]
+        if _PLAIN in seconds:
+            longer = [(batch, asked, max(0.0, s - seconds[_PLAIN])) for (_, asked), s in seconds.items() if asked]
             draft += [(batch, 0, 0.0), *longer] if longer else []
     return Profile(tuple(target), tuple(draft)) if target else None
+
+
+def _seconds(steps: Sequence[Measurement]) -> dict[tuple[int, int], float]:
+    """(verified, asked) -> seconds, of the steps of one round in the order in which they were."""
+    plain = [i for i, m in enumerate(steps) if (m.verified, m.asked) == _PLAIN]
+    shortest = min((steps[i].seconds for i in plain), default=0.0)
+    times: dict[tuple[int, int], list[float]] = {}
+    for i, m in enumerate(steps):
+        around = [steps[j].seconds for j in (*[j for j in plain if j < i][-1:], *[j for j in plain if j > i][:1])]
+        times.setdefault((m.verified, m.asked), []).append(m.seconds * (shortest / fmean(around) if around else 1.0))
+    return {shape: shortest if shape == _PLAIN else median(found) for shape, found in times.items()}

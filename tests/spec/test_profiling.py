@@ -37,3 +37,16 @@ def test_the_cost_of_context_comes_from_rounds_that_differ_in_nothing_else() -> 
 
 def test_nothing_measured_is_no_profile() -> None:
     assert profile_of([]) is None
+
+
+def test_a_machine_that_slows_down_under_way_is_no_cost_of_drafts() -> None:
+    steps, slow = [], 1.0
+    for verified, asked in ((0, 0), (0, 8), (8, 0)) * 3 + ((0, 0),):
+        seconds = 0.010 + 0.001 * verified + 0.0005 * asked
+        steps.append(Measurement(0, 16, 80, verified, asked, seconds * slow))
+        slow *= 1.05
+    profile = profile_of(steps)
+    assert profile is not None
+    (_, _, plain, _), (_, _, verifying, _) = profile.target
+    assert 0.98 < verifying / plain / 1.8 < 1.02
+    assert 0.95 < profile.draft[1][2] / 0.004 < 1.05

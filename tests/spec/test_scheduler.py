@@ -179,7 +179,7 @@ def test_a_profile_is_measured_by_rounds_before_the_first_request(asynchronous: 
         for i in range(batch):
             scheduler.add_request(a_request(f"rounds-{number}-{batch}-{i}", 16, 64))
         worker.run()
-        assert all(20 > len(worker.answers[f"rounds-{number}-{batch}-{i}"]) > 14 for i in range(batch))
+        assert all(36 > len(worker.answers[f"rounds-{number}-{batch}-{i}"]) > 30 for i in range(batch))
     del worker._tokens
     worker.answers.clear()
     decoded(worker, {"1": 30})
