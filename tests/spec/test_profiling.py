@@ -48,5 +48,5 @@ def test_a_machine_that_slows_down_under_way_is_no_cost_of_drafts() -> None:
     profile = profile_of(steps)
     assert profile is not None
     (_, _, plain, _), (_, _, verifying, _) = profile.target
-    assert 0.98 < verifying / plain / 1.8 < 1.02
-    assert 0.95 < profile.draft[1][2] / 0.004 < 1.05
+    assert 0.96 < verifying / plain / 1.8 < 1.04  # of the shortest steps alone 1.1
+    assert 0.9 < profile.draft[1][2] / 0.004 < 1.1
