@@ -47,6 +47,6 @@ def test_a_machine_that_slows_down_under_way_is_no_cost_of_drafts() -> None:
         slow *= 1.05
     profile = profile_of(steps)
     assert profile is not None
-    (_, _, plain, _), (_, _, verifying, _) = profile.target
+    plain, verifying = (point[2] for point in profile.target)
     assert 0.96 < verifying / plain / 1.8 < 1.04  # of the shortest steps alone 1.1
     assert 0.9 < profile.draft[1][2] / 0.004 < 1.1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from sqlglot import exp
 
 from sparkllm.errors import CallError, TranspileError
@@ -12,7 +10,6 @@ from sparkllm.optimizer.rewrite.asked import called, is_call, name_of
 
 __all__ = ["check", "check_place"]
 
-_FOUND = re.compile(r", got \w+\(.*", re.DOTALL)  # an expression that is no constant, as Python shows it
 _AROUND = {
     exp.Window: "is no window function here: aggregate in a subquery and join",
     exp.Filter: "takes no FILTER: put a CASE WHEN ... END inside",
@@ -56,4 +53,4 @@ def _read(node: exp.Expr) -> None:
     try:
         read_call(node, lambda star: [])
     except CallError as error:
-        raise TranspileError(_FOUND.sub("", str(error))) from error
+        raise TranspileError(str(error.__cause__ or error)) from error  # without the call: it stands beside the reason
