@@ -29,7 +29,7 @@ QUERIES = [
     "SELECT id, llm('classify', review) AS c FROM reviews ORDER BY id DESC LIMIT 7",
     "SELECT llm('classify', review, on_error => 'struct') AS c FROM reviews WHERE stars = 3",
     "SELECT product, llm_agg('Is the most of it good?', review) AS a FROM reviews WHERE stars > 2 GROUP BY product",
-    "SELECT llm_summarize_agg(struct(product, review), 20) FROM reviews HAVING count(*) > 3",
+    "SELECT llm_summarize_agg(struct(product, review), 20) AS a FROM reviews HAVING count(*) > 3",
 ]
 
 
