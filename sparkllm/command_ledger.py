@@ -80,10 +80,18 @@ def clear(folder: Path) -> list[str]:
         count = store.summary()[0]
         store.clear()
         store.close()
-    except (LedgerError, sqlite3.DatabaseError):
+    except (LedgerError, sqlite3.DatabaseError) as error:
+        if not _is_broken(error):
+            raise LedgerError(f"expected to clear {path}, found: {error}; nothing was removed, try again") from error
         _remove(files_of(path))
         return [*lines, f"removed {path}, which was broken"]
     return [*lines, f"removed {count:,} answers from {folder}"]
+
+
+def _is_broken(error: Exception) -> bool:
+    """The file itself, and not that it is in use or its disk is full."""
+    cause = error.__cause__ or error
+    return isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, sqlite3.OperationalError)
 
 
 def _remove(files: list[Path]) -> None:

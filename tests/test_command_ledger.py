@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sparkllm.backend.ledger import store
 from sparkllm.backend.ledger.store import FORMAT, AnswerStore, path_in
 from sparkllm.command_line import main
 from tests.backend.ledger.test_store import answers, key
@@ -32,10 +33,10 @@ def test_without_a_ledger_there_are_none_and_none_is_made(tmp_path: Path, capsys
 
 
 def test_clear_forgets_all_for_engines_at_work_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = AnswerStore(tmp_path)
-    store.write(answers(range(5)))
+    engine = AnswerStore(tmp_path)
+    engine.write(answers(range(5)))
     assert run(capsys, "clear", "--folder", str(tmp_path)) == (0, f"removed 5 answers from {tmp_path}\n")
-    assert store.recall([key(1)]) == {}
+    assert engine.recall([key(1)]) == {}
 
 
 def test_a_broken_ledger_is_one_line_and_cleared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,6 +46,20 @@ def test_a_broken_ledger_is_one_line_and_cleared(tmp_path: Path, capsys: pytest.
     assert "not a database" in out
     assert "broken" in run(capsys, "clear", "--folder", str(tmp_path))[1]
     assert "none" in run(capsys, "stats", "--folder", str(tmp_path))[1]
+
+
+def test_a_ledger_in_use_is_not_taken_for_a_broken_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_BUSY_SECONDS", 0.1)
+    engine = AnswerStore(tmp_path)
+    engine.write(answers(range(5)))
+    with engine._transaction():
+        code, out = run(capsys, "clear", "--folder", str(tmp_path))
+    assert code == 2
+    assert "locked" in out
+    assert "nothing was removed" in out
+    assert engine.recall([key(1)])
 
 
 def test_ledgers_of_other_versions_are_named_and_cleared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

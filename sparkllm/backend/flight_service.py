@@ -18,6 +18,7 @@ from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.engine import Sampling
 from sparkllm.backend.ledger.exchange import found_messages, read_question
 from sparkllm.backend.ledger.settings import LedgerSettings
+from sparkllm.backend.log_line import log_line
 from sparkllm.backend.requests import Requests
 from sparkllm.backend.token_check import TokenCheck
 from sparkllm.backend.wire import ANSWERS, ENGINE_DIED, Prompt, answer_batch, prompt_rows
@@ -114,7 +115,7 @@ class FlightService(flight.FlightServerBase):
         if frame.beside and not self._said_beside:
             self._said_beside = True
             said = "this model's chat template takes no system prompt: it stands before the user's message"
-            print(f"sparkllm: {said}", flush=True)
+            log_line(said)
             self._requests.note(said, "")
         return asdict(frame)
 

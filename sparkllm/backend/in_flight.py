@@ -10,6 +10,8 @@ import mmap
 import os
 from pathlib import Path
 
+from sparkllm.backend.log_line import log_line
+
 __all__ = ["DIGEST_BYTES", "InFlight", "left_in"]
 
 DIGEST_BYTES = 16
@@ -64,7 +66,7 @@ def _mapped(path: Path | None, size: int) -> mmap.mmap:
         return mmap.mmap(descriptor, size)
     except OSError as error:
         path.unlink()
-        print(f"sparkllm: a request that kills the engine will not be found, as {path} cannot be kept: {error}")
+        log_line(f"a request that kills the engine will not be found, as {path} cannot be kept: {error}")
         return mmap.mmap(-1, size)
     finally:
         os.close(descriptor)

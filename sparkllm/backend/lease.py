@@ -39,15 +39,15 @@ def _is_spark_python(process: psutil.Process) -> bool:
 def take(folder: Path, process: ProcessRef) -> None:
     """Write the lease of `process` into `folder`; taking it twice is the same as once."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    (folder / f"{process.pid}-{process.created}").touch(mode=0o600)
+    (folder / "-".join(map(str, process))).touch(mode=0o600)
 
 
 def drop_dead(folder: Path) -> list[ProcessRef]:
     """Remove the leases of processes that are gone; return the living holders."""
     living = []
-    for path in sorted(folder.glob("*-*")):
-        pid, _, created = path.name.partition("-")
-        process = ProcessRef(int(pid), float(created))
+    for path in sorted(folder.glob("*-*-*")):
+        pid, started, boot = path.name.split("-")
+        process = ProcessRef(int(pid), float(started), boot)
         if process.alive:
             living.append(process)
         else:

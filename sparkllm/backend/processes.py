@@ -1,27 +1,34 @@
-"""Processes by pid and creation time (a pid alone may be another process by now), and whole process groups."""
+"""Processes by pid and start (a pid alone may be another process by now), and whole process groups.
+
+A start is told in seconds since the machine's own: times of day change under a running process, where a clock is set or
+a virtual machine wakes up.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple, Self
 
 import psutil
 
 __all__ = ["ProcessRef", "end_group", "group_members", "group_of"]
 
-# psutil derives creation times from the boot time, which drifts by fractions of a second with the clock.
-_SAME_TIME = 2.0
+_PROC = Path("/proc")
+_START_FIELD = 19  # of /proc/<pid>/stat, counted from behind the name, which may hold spaces and brackets
 
 
 class ProcessRef(NamedTuple):
-    """One process, for ever: `pid` and `created` (seconds since the epoch)."""
+    """One process, for ever: `pid`, `started` (seconds since the machine did) and `boot`, the machine's own start."""
 
     pid: int
-    created: float
+    started: float
+    boot: str = ""
 
     @classmethod
     def of(cls, pid: int) -> Self:
@@ -30,17 +37,31 @@ class ProcessRef(NamedTuple):
         Raises:
             psutil.NoSuchProcess: there is none.
         """
-        return cls(pid, round(psutil.Process(pid).create_time(), 2))
+        return cls(pid, _started(pid), _boot())
 
     @property
     def alive(self) -> bool:
         """Whether that very process still runs; a zombie does not."""
         try:
-            process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < _SAME_TIME
-            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+            return ProcessRef.of(self.pid) == self and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+
+
+def _started(pid: int) -> float:
+    """Seconds; of a system without /proc since the epoch."""
+    try:
+        told = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return round(psutil.Process(pid).create_time(), 2)
+    return int(told.rpartition(")")[2].split()[_START_FIELD]) / os.sysconf("SC_CLK_TCK")
+
+
+@functools.cache
+def _boot() -> str:
+    with contextlib.suppress(OSError):
+        return (_PROC / "sys/kernel/random/boot_id").read_text(encoding="utf-8")[:8]
+    return ""
 
 
 def group_members(group: int) -> list[ProcessRef]:
@@ -59,9 +80,7 @@ def group_of(leader: ProcessRef) -> list[ProcessRef]:
     None where the group id may belong to others by now: the leader's pid was given to another process, or the machine
     was started after the leader.
     """
-    if leader.created < psutil.boot_time() - _SAME_TIME or (psutil.pid_exists(leader.pid) and not _same(leader)):
-        return []
-    return group_members(leader.pid)
+    return group_members(leader.pid) if leader.boot == _boot() and _same(leader) else []
 
 
 def end_group(leader: ProcessRef, grace: float, spare: Iterable[int] = ()) -> None:
@@ -83,8 +102,9 @@ def end_group(leader: ProcessRef, grace: float, spare: Iterable[int] = ()) -> No
 
 
 def _same(leader: ProcessRef) -> bool:
+    """Whether nobody else has its pid."""
     try:
-        return bool(abs(psutil.Process(leader.pid).create_time() - leader.created) < _SAME_TIME)
+        return ProcessRef.of(leader.pid) == leader
     except psutil.NoSuchProcess:
         return True
 

@@ -62,7 +62,7 @@ class EngineState:
     @property
     def failed_recently(self) -> bool:
         """Whether a new start would only fail the same way."""
-        return self.phase == "failed" and time.time() - self.since < FAILURE_KEPT_SECONDS
+        return self.phase == "failed" and 0 <= time.time() - self.since < FAILURE_KEPT_SECONDS  # clocks are set, too
 
     @property
     def orderly(self) -> bool:

@@ -22,7 +22,7 @@ from sparkllm.config import LLMConfig
 from sparkllm.errors import EngineStartError
 
 ME = ProcessRef.of(os.getpid())
-GONE = ProcessRef(ME.pid, ME.created - 1000)
+GONE = ProcessRef(ME.pid, ME.started - 1000, ME.boot)
 
 
 @pytest.fixture
@@ -76,6 +76,19 @@ def test_a_process_id_that_was_given_again_is_not_the_same_process() -> None:
     assert not ProcessRef(2**22 + 1, 0.0).alive
 
 
+def test_a_clock_that_is_set_makes_no_other_process_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    import psutil
+
+    boot = psutil.boot_time()
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: boot + 3600)
+    assert abs(psutil.Process(ME.pid).create_time() - time.time()) > 600
+    assert ME.alive
+    assert ProcessRef.of(ME.pid) == ME
+    assert not ProcessRef(ME.pid, ME.started, "another start of the machine").alive
+    ahead = EngineState("failed", since=time.time() + 3600)
+    assert not ahead.failed_recently
+
+
 def test_only_the_leases_of_living_processes_count(folder: EngineFolder) -> None:
     lease.take(folder.leases, ME)
     lease.take(folder.leases, ME)
@@ -123,7 +136,7 @@ def test_a_group_ends_with_all_its_members_even_those_that_ignore_sigterm() -> N
 def test_a_group_whose_id_belongs_to_others_now_is_left_alone() -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     real = ProcessRef.of(process.pid)
-    end_group(ProcessRef(real.pid, real.created - 100), grace=0.0)
+    end_group(ProcessRef(real.pid, real.started - 100, real.boot), grace=0.0)
     assert real.alive
     process.kill()
     process.wait()

@@ -20,6 +20,7 @@ from pyarrow import flight
 from sparkllm.backend.control.budget import ControlAddress, Terms
 from sparkllm.backend.control.messages import REPORT, Account, Grant, Report, read_grants
 from sparkllm.backend.control.spending import Spending
+from sparkllm.backend.log_line import log_line
 from sparkllm.backend.wire import AUTHORIZATION
 
 __all__ = ["Reporter"]
@@ -164,11 +165,11 @@ class Reporter:
         if not self._lost_since:
             self._lost_since = now
             reason = str(error).partition("\n")[0][:200]
-            print(
-                f"sparkllm: the driver at {self._address.location} does not answer ({reason}); the engine goes on, "
+            log_line(
+                f"the driver at {self._address.location} does not answer ({reason}); the engine goes on, "
                 f"queries with a budget with what they have leased",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+                sys.stderr,
+            )
         if now - self._lost_since > _PATIENCE_SECONDS:
             for spending in list(self._spending.values()):
                 if spending.wanting:
@@ -176,5 +177,5 @@ class Reporter:
 
     def _found(self) -> None:
         if self._lost_since:
-            print("sparkllm: the driver answers again", file=sys.stderr, flush=True)
+            log_line("the driver answers again", sys.stderr)
         self._lost_since = 0.0

@@ -8,7 +8,9 @@ when the engine's last stream has ended, or 10 s after they were given.
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import sqlite3
 import threading
 import time
@@ -16,10 +18,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import Timeout
+
 from sparkllm.backend.engine import Answer, Sampling
 from sparkllm.backend.ledger.batches import Batches
 from sparkllm.backend.ledger.settings import LedgerSettings
 from sparkllm.backend.ledger.store import AnswerStore, Kept
+from sparkllm.backend.ledger.troubles import Troubles
+from sparkllm.backend.log_line import log_line
 from sparkllm.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -51,32 +57,55 @@ class Ledger:
     """
 
     def __init__(self, settings: LedgerSettings, fingerprint: str) -> None:
-        self.trouble = ""
-        self._told: set[str] = set()
+        self._troubles = Troubles()
         self._settings = settings
         self._store: AnswerStore | None = None
-        self._write_again = self._read_again = 0.0  # when, on the monotonic clock
+        self._write_again = self._read_again = self._open_again = 0.0  # when, on the monotonic clock
+        self._fingerprint = fingerprint
         self._local = Batches(self._commit, self._not_written, _COMMIT_SECONDS, _COMMIT_ANSWERS)
         self._outgoing = Batches(self._share, self._not_shared, _SHARE_SECONDS, _SHARE_ANSWERS)
         self._shared: SharedAnswers | None = None
         self._others: Others | None = None
-        try:
-            self._store = AnswerStore(Path(settings.folder), settings.days)
-        except LedgerError as error:
-            self._say(error)
-        if self._store is not None and settings.shared_path:
-            self._open_shared(self._store, fingerprint)
+        self._open()
 
-    def _open_shared(self, store: AnswerStore, fingerprint: str) -> None:
+    @property
+    def trouble(self) -> str:
+        """What does not work right now; empty where all does."""
+        return str(self._troubles)
+
+    def _open(self) -> None:
+        try:
+            self._store = AnswerStore(Path(self._settings.folder), self._settings.days)
+        except LedgerError as error:
+            cause = error.__cause__ or error
+            self._open_again = time.monotonic() + _PAUSE_SECONDS if _may_pass(cause) else math.inf
+            self._say("write", error, passing=_may_pass(cause))
+            return
+        self._open_again = 0.0
+        self._works_again()
+        if self._settings.shared_path:
+            self._open_shared(self._store)
+
+    def _opened(self) -> AnswerStore | None:
+        """The store; where it could not be opened, that is tried again now and then."""
+        if self._store is None and 0 < self._open_again <= time.monotonic():
+            self._open()
+        return self._store
+
+    def _works_again(self) -> None:
+        if self._troubles.end("write"):
+            log_line("answers are kept again")
+
+    def _open_shared(self, store: AnswerStore) -> None:
         from sparkllm.backend.ledger.others import Others
         from sparkllm.backend.ledger.shared import SharedAnswers
 
         try:
-            self._shared = SharedAnswers(self._settings.shared_path, fingerprint)
+            self._shared = SharedAnswers(self._settings.shared_path, self._fingerprint)
         except (OSError, ValueError, NotImplementedError) as error:  # Arrow knows no such URI
-            self._say(error, "answers are not shared")
+            self._say("share", error, "answers are not shared")
         else:
-            self._others = Others(self._shared, store, self._settings.max_bytes, self._say)
+            self._others = Others(self._shared, store, self._settings.max_bytes, self._said)
 
     def recall(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The answers that are known, those of other clusters included."""
@@ -87,23 +116,25 @@ class Ledger:
     def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The answers that are known on this host."""
         found = {key: kept.text for key in keys if (kept := self._local.get(key)) is not None}
-        store = self._store
+        store = self._opened()
         if store is None or time.monotonic() < self._read_again:
             return found
         try:
             # Asked for second: what has left the first meanwhile is here.
-            return store.recall([key for key in keys if key not in found]) | found
+            found = store.recall([key for key in keys if key not in found]) | found
         except sqlite3.Error as error:
             if _may_pass(error):
                 self._read_again = time.monotonic() + _PAUSE_SECONDS
             else:
-                self._store = None
-            self._say(error)
-            return found
+                self._store, self._open_again = None, math.inf
+            self._say("read", error)
+        else:
+            self._troubles.end("read")
+        return found
 
     def keep(self, key: bytes, text: str, field_order: str) -> None:
         """Keep an answer, soon; returns at once."""
-        if self._store is not None and time.monotonic() >= self._write_again:
+        if self._opened() is not None and time.monotonic() >= self._write_again:
             answer = Kept(key, text, field_order, int(time.time()))
             self._local.add(answer)
             if self._shared is not None:
@@ -111,10 +142,7 @@ class Ledger:
 
     def take_trouble(self, query: str) -> str:
         """`trouble` for the first task of a query that asks, "" for the others: it is one warning, not one a task."""
-        if not self.trouble or query in self._told:
-            return ""
-        self._told.add(query)
-        return self.trouble
+        return self._troubles.take(query)
 
     def flush(self, seconds: float = 0.0) -> bool:
         """Write what is there now; whether all is written, shared path included, after at most `seconds`."""
@@ -126,13 +154,12 @@ class Ledger:
             self._store.write(answers)
             # More than came: a full ledger must get below its limit.
             self._store.make_room(self._settings.max_bytes, 2 * len(answers))
-            if self._write_again:
-                self._write_again, self.trouble = 0.0, ""
-                print("sparkllm: answers are kept again", flush=True)
+            self._write_again = 0.0
+            self._works_again()
 
     def _not_written(self, error: Exception) -> bool:
         self._write_again = time.monotonic() + _PAUSE_SECONDS
-        self._say(error)
+        self._say("write", error)
         return _may_pass(error)
 
     def _share(self, answers: list[Kept]) -> None:
@@ -140,21 +167,29 @@ class Ledger:
             name = self._shared.append(answers)
             if self._store is not None:
                 self._store.take_in(name, [])
+            self._troubles.end("share")
 
     def _not_shared(self, error: Exception) -> bool:
-        self._say(error, f"answers do not reach {self._settings.shared_path}")
+        self._say("share", error, f"answers do not reach {self._settings.shared_path}")
         return True
 
-    def _say(self, error: Exception, what: str = "") -> None:
+    def _said(self, about: str, error: Exception | None, what: str) -> None:
+        """Of a look for the answers of others; None: it was a good one."""
+        if error is None:
+            self._troubles.end(about)
+        else:
+            self._say(about, error, what)
+
+    def _say(self, about: str, error: Exception, what: str = "", passing: bool | None = None) -> None:
         """Once; a disk that is full would say so with every transaction."""
-        again = f", until it works again (tried every {_PAUSE_SECONDS:.0f} s)" if _may_pass(error) else " from here on"
-        what = what or f"answers are not kept{again}"
-        if not self.trouble:
-            self.trouble = (
-                f"{what}: {error}. The query goes on; see to it, or run `sparkllm ledger clear`. "
-                f"Ledger: {self._settings.folder}"
-            )
-            print(f"sparkllm: {self.trouble}", flush=True)
+        passing = _may_pass(error) if passing is None else passing
+        again = f", until it works again (tried every {_PAUSE_SECONDS:.0f} s)" if passing else " from here on"
+        what = what or f"answers are not {'told' if about == 'read' else 'kept'}{again}"
+        self._troubles.begin(
+            about,
+            f"{what}: {error}. The query goes on; see to it, or run `sparkllm ledger clear`. "
+            f"Ledger: {self._settings.folder}",
+        )
 
 
 class Ledgers:
@@ -178,9 +213,10 @@ class Ledgers:
             ledger.flush()
 
 
-def _may_pass(error: Exception) -> bool:
+def _may_pass(error: BaseException) -> bool:
     """Whether it is the disk that is full or fails, and not the file that is broken."""
-    return isinstance(error, sqlite3.OperationalError)
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
+    return full or isinstance(error, sqlite3.OperationalError | Timeout)
 
 
 def _is_object(text: str) -> bool:

@@ -73,7 +73,8 @@ class SharedAnswers:
                 table = pq.read_table(file, page_checksum_verification=True)
         except (OSError, pa.ArrowException) as error:
             raise LedgerError(f"expected a file of answers at {path}, found: {error}") from error
-        if not table.schema.equals(_SCHEMA) or table.schema.metadata.get(b"sparkllm.ledger") != str(FORMAT).encode():
+        kind = (table.schema.metadata or {}).get(b"sparkllm.ledger")
+        if not table.schema.equals(_SCHEMA) or kind != str(FORMAT).encode():
             raise LedgerError(f"expected answers of format {FORMAT} in {path}, found {table.schema}")
         columns = (table.column(field.name).to_pylist() for field in _SCHEMA)
         return [Kept(*row) for row in zip(*columns, strict=True)]

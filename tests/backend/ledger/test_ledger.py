@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -105,6 +106,34 @@ def test_a_file_that_breaks_while_it_is_open_is_said_once(tmp_path: Path, capsys
     ledger.keep(key(5000), "yes", "0")
     assert ledger.flush(5)
     assert capsys.readouterr().out.count("sparkllm:") == 1
+
+
+def test_a_ledger_that_cannot_be_opened_now_is_tried_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("sparkllm.backend.ledger.store._connect", full)
+    ledger = Ledger(at(tmp_path), "m")
+    ledger.keep(ONE, "yes", "0")
+    assert "tried every" in ledger.trouble
+    monkeypatch.undo()
+    ledger._open_again = time.monotonic()
+    ledger.keep(ONE, "yes", "0")
+    assert ledger.flush(10)
+    assert AnswerStore(tmp_path).recall([ONE])
+    assert ledger.trouble == ""
+    assert capsys.readouterr().out.splitlines()[-1] == "sparkllm: answers are kept again"
+
+
+def test_a_log_whose_disk_is_full_too_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a file").touch()
+    with contextlib.suppress(OSError), Path("/dev/full").open("w") as nowhere:  # to close it fails, too
+        monkeypatch.setattr(sys, "stdout", nowhere)
+        ledger = Ledger(at(tmp_path / "a file"), "m")
+        monkeypatch.undo()
+    assert "The query goes on" in ledger.trouble
 
 
 FULL = """

@@ -103,7 +103,7 @@ def test_a_file_that_is_being_written_is_not_looked_at(tmp_path: Path) -> None:
     assert one.trouble == ""
 
 
-@pytest.mark.parametrize("spoilt", ["cut", "changed", "foreign"])
+@pytest.mark.parametrize("spoilt", ["cut", "changed", "foreign", "of no format"])
 def test_a_broken_file_is_said_once_and_the_others_are_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], spoilt: str
 ) -> None:
@@ -112,7 +112,9 @@ def test_a_broken_file_is_said_once_and_the_others_are_read(
     [path] = (tmp_path / "shared").rglob("*.parquet")
     data = bytearray(path.read_bytes())
     shared.append(answers(range(2)))
-    if spoilt == "foreign":
+    if spoilt == "of no format":
+        pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+    elif spoilt == "foreign":
         pq.write_table(pq.read_table(path).drop_columns("at"), path)
     else:
         data[len(data) // 4] ^= 0xFF
@@ -124,6 +126,21 @@ def test_a_broken_file_is_said_once_and_the_others_are_read(
     assert capsys.readouterr().out.count("a shared file is left out") == 1
     one.keep(key(9), "yes", "0")
     assert one.flush(10)
+
+
+def test_a_store_that_fails_now_and_then_costs_no_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SharedAnswers(str(tmp_path / "shared"), "m").append(answers(range(2)))
+    one, read = on(tmp_path, "one"), SharedAnswers.read
+    monkeypatch.setattr(SharedAnswers, "read", lambda *_: (_ for _ in ()).throw(LedgerError("no answer in time")))
+    look_again(one)
+    assert not one.recall([key(0)])
+    monkeypatch.setattr(SharedAnswers, "read", read)
+    look_again(one)
+    assert one.recall([key(0)])
+    assert one.trouble == ""
+    assert capsys.readouterr().out == ""
 
 
 def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
