@@ -14,18 +14,31 @@ from sparkllm.backend.processes import ProcessRef
 
 __all__ = ["drop_dead", "holder", "take"]
 
+_REAPERS = ("systemd", "init", "tini", "dumb-init", "docker-init", "catatonit")
 _SPARK_PYTHON = ("pyspark.daemon", "pyspark.worker", "pyspark/daemon.py", "pyspark/worker.py")
 
 
 def holder(pid: int | None = None) -> ProcessRef:
-    """The process on whose behalf `pid` (this process, by default) asks: the executor for a Spark Python worker."""
-    process = psutil.Process(pid)
+    """The process on whose behalf `pid` (this process, by default) asks: the executor for a Spark Python worker.
+
+    A worker whose executor has died belongs to what reaps orphans, which lives as long as the machine: then it is the
+    worker itself, which ends soon.
+    """
+    process = asking = psutil.Process(pid)
     while _is_spark_python(process):
         parent = process.parent()
-        if parent is None:
-            break
+        if parent is None or _reaps(parent):
+            return ProcessRef.of(asking.pid)
         process = parent
     return ProcessRef.of(process.pid)
+
+
+def _reaps(process: psutil.Process) -> bool:
+    try:
+        name = process.name()  # in a container the executor itself may be the first process
+        return name in _REAPERS or name.startswith("containerd-shim") or (process.pid == 1 and "java" not in name)
+    except psutil.Error:
+        return False
 
 
 def _is_spark_python(process: psutil.Process) -> bool:

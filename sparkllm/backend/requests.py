@@ -56,7 +56,7 @@ class Requests:
         self._reporter: Reporter | None = None
         self._names = itertools.count()
         self._lock = threading.Lock()
-        self._streams = 0
+        self._streams = Counter[str]()  # open ones, by query
         self._last_use = time.monotonic()
 
     @contextlib.contextmanager
@@ -68,14 +68,14 @@ class Requests:
         With a ledger, answers are kept there, and what it knows or what is under way is not asked again. With terms,
         the driver is told what is counted, and asked for what the query's budget has left.
         """
-        self._count_streams(1)
+        self._count_streams(query, 1)
         stream = Stream(self, f"stream-{next(self._names)}", sampling, query, ledger, terms)
         try:
             with self._speculation.of(query):
                 yield stream
         finally:
             stream.abort()
-            self._count_streams(-1)
+            self._count_streams(query, -1)
 
     def counters(self, query: str | None) -> Counter[str]:
         """The totals of one query, or of all, what speculation did among them; an unknown one has zeros."""
@@ -94,7 +94,10 @@ class Requests:
             counts = self._by_query.setdefault(query, _zeros())
             self._by_query.move_to_end(query)
             if len(self._by_query) > _QUERIES:
-                self._by_query.popitem(last=False)
+                # One that still runs keeps its counts: its budget and its place at the driver go with them.
+                ended = next((name for name in self._by_query if not self._streams[name]), query)
+                if ended != query:
+                    del self._by_query[ended]
             return counts
 
     def reporter(self, terms: Terms) -> Reporter:
@@ -117,9 +120,11 @@ class Requests:
         """Since when nobody has used the engine; 0 while a stream is open."""
         return 0.0 if self._streams else time.monotonic() - self._last_use
 
-    def _count_streams(self, change: int) -> None:
+    def _count_streams(self, query: str, change: int) -> None:
         with self._lock:
-            self._streams += change
+            self._streams[query] += change
+            if not self._streams[query]:
+                del self._streams[query]
             self.touch()
             idle = not self._streams
         if idle:  # its executor may end the engine now

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import queue
 import time
+import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.engine import Answer, Sampling
 from sparkllm.backend.ledger.ledger import Ledger, may_be_kept
+from sparkllm.backend.log_line import log_line
 from sparkllm.backend.quarantine import digest_of
 from sparkllm.backend.wire import Prompt
 from sparkllm.errors import EngineDiedError
@@ -107,6 +109,9 @@ class Stream:
         except EngineDiedError as error:
             self._outcomes.put(error)
             return
+        except Exception as error:  # a mistake of ours: the engine serves, and the other rows have their answers
+            log_line(traceback.format_exc())
+            answer = Answer(None, f"an error in sparkllm itself, see the engine's log: {type(error).__name__}: {error}")
         self._count(from_ledger=int(answer.kept))
         self._outcomes.put((prompt.id, answer))
 

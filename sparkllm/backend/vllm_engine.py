@@ -94,13 +94,13 @@ class VLLMEngine:
             outputs = self._llm.generate(tokens_input(token_ids), parameters, request_id, reasoning_ended=ended)
             async for output in outputs:
                 final = output
+            return self._read(final, sampling)
         except EngineDeadError as error:
             raise EngineDiedError(str(error)) from error
         except Exception as error:
             if self.dead:
                 raise EngineDiedError(str(error)) from error
             return Answer(None, _reason(error))
-        return self._read(final, sampling)
 
     def _read(self, final: Any, sampling: Sampling) -> Answer:
         if final is None or not final.outputs:

@@ -27,7 +27,7 @@ TOKEN = "0123456789"
 
 
 class FakeEngine:
-    """Prompts that start with -1 are refused, with -2 never answered, with -3 end the engine."""
+    """Prompts that start with -1 are refused, with -2 never answered, with -3 end the engine, with -4 are a mistake."""
 
     info = EngineInfo("fake", 128, 16, "cpu", "{}", "<", ">", "0", fingerprint="fake")
     dead = hangs = False
@@ -54,6 +54,8 @@ class FakeEngine:
             return Answer(None, "refused")
         if token_ids[:1] == [-2]:
             await asyncio.sleep(3600)
+        if token_ids[:1] == [-4]:
+            raise ZeroDivisionError("a mistake of ours")
         self.dead |= token_ids[:1] == [-3]
         if self.dead:
             raise EngineDiedError("gone")

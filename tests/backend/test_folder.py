@@ -119,6 +119,18 @@ def test_the_executor_holds_the_lease_of_a_spark_python_worker() -> None:
         process.communicate()
 
 
+def test_a_worker_whose_executor_has_died_holds_its_own_lease() -> None:
+    daemon = "import time; time.sleep(60)"
+    executor = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {daemon!r}, "
+    executor += "'pyspark.daemon'], stdout=subprocess.DEVNULL); "
+    out = subprocess.run([sys.executable, "-c", executor + "print(p.pid)"], capture_output=True, text=True, check=False)
+    pid = int(out.stdout)
+    try:
+        assert lease.holder(pid) == ProcessRef.of(pid)
+    finally:
+        os.kill(pid, 9)
+
+
 def test_a_group_ends_with_all_its_members_even_those_that_ignore_sigterm() -> None:
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {stubborn!r}])"

@@ -14,6 +14,7 @@ from pyarrow import flight
 
 from sparkllm.backend import flight_service
 from sparkllm.backend.chat import Chat, Frame
+from sparkllm.backend.engine import Sampling
 from sparkllm.errors import ConfigError, EngineError
 
 from .conftest import prompts
@@ -49,6 +50,25 @@ def test_a_refused_prompt_is_an_error_of_its_row_alone(service: Served) -> None:
     answers = service.submit(prompts([[1], [-1], [2], None])).result().to_pylist()
     assert [row["text"] for row in answers] == ["1", None, "2", "0"]
     assert [row["error"] for row in answers] == [None, "refused", None, None]
+
+
+def test_a_mistake_of_ours_is_an_error_of_its_row_alone(service: Served, capfd: pytest.CaptureFixture[str]) -> None:
+    answers = service.submit(prompts([[1], [-4], [2]])).result().to_pylist()
+    assert [row["text"] for row in answers] == ["1", None, "2"]
+    assert "ZeroDivisionError: a mistake of ours" in answers[1]["error"]
+    assert "Traceback" in capfd.readouterr().out
+
+
+def test_a_query_that_runs_keeps_its_counts_whatever_others_come(service: Served) -> None:
+    with service.requests.stream(Sampling(), "long"):
+        service.requests.counts("long")["requests"] = 7
+        for i in range(1200):
+            service.requests.counts(str(i))
+        assert service.requests.counters("long")["requests"] == 7
+        assert len(service.requests._by_query) == 1000
+    for i in range(1200):
+        service.requests.counts(str(i))
+    assert service.requests.counters("long")["requests"] == 0
 
 
 def test_no_prompts_give_no_answers_and_the_same_columns(service: Served) -> None:

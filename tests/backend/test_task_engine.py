@@ -77,7 +77,8 @@ def test_only_what_was_not_answered_is_sent_again(host: Host) -> None:
     assert answers.column("text").to_pylist() == [str(i + 1) for i in range(ROWS)]
     twice = host.asked - ROWS
     print(f"{twice} of {ROWS} asked twice, {MOST} were under way")
-    assert 0 < twice <= MOST
+    assert len(host.launches) == 2
+    assert twice <= MOST
     assert sum(answers.column("asked").to_pylist()) == host.asked
     assert host.launches[-1].requests.counters("")["resent"] == twice
 
