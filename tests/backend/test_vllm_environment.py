@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,18 @@ def test_vllms_sockets_lie_in_the_engines_folder_alone(tmp_path: Path, environme
     assert Path(environment["VLLM_RPC_BASE_PATH"]).resolve() == tmp_path / "ipc"
     assert is_private(tmp_path / "ipc")
     assert not list((tmp_path / "ipc").iterdir())
+
+
+def test_kernels_of_a_cpu_are_kept_up_to_a_number_that_users_may_set(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    cpu = replace(SPEC, devices="cpu")
+    environment.pop("ONEDNN_PRIMITIVE_CACHE_CAPACITY", None)
+    prepare_environment(cpu, tmp_path)
+    assert environment["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "256"
+    environment["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = "99"
+    prepare_environment(cpu, tmp_path)
+    assert environment["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "99"
 
 
 def test_a_long_path_of_the_folder_leaves_room_for_their_names(
