@@ -31,8 +31,10 @@ class FakeEngine:
 
     info = EngineInfo("fake", 128, 16, "cpu", "{}", "<", ">", "0", fingerprint="fake")
     dead = hangs = False
+    dies_after: int | None = None  # answers; the next one is its death, with what is under way
 
     def __init__(self) -> None:
+        self.answered = 0
         self.asked = 0
         self.running = 0
         self.most_running = 0
@@ -56,9 +58,10 @@ class FakeEngine:
             await asyncio.sleep(3600)
         if token_ids[:1] == [-4]:
             raise ZeroDivisionError("a mistake of ours")
-        self.dead |= token_ids[:1] == [-3]
+        self.dead |= token_ids[:1] == [-3] or self.answered == self.dies_after
         if self.dead:
             raise EngineDiedError("gone")
+        self.answered += 1
         return Answer(str(sum(token_ids)), None, len(token_ids), 1, 1)
 
     def frame(self, chat: Chat) -> Frame:
