@@ -118,7 +118,7 @@ def _start(folder: EngineFolder, last: EngineState) -> EngineState:
         old.unlink()
     with folder.log.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sparkllm.backend.watchdog", str(folder.path)],
+            [sys.executable, "-m", "sparkllm.backend.watchdog", str(folder.path), state.launch],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -33,8 +33,8 @@ _POLL_SECONDS = 0.5
 
 
 def main(argv: list[str]) -> None:
-    """Serve the engine of the folder `argv[1]` until the watchdog ends the process group."""
-    threading.Thread(target=_die_with, args=(os.getppid(),), name="sparkllm-watch-parent", daemon=True).start()
+    """Serve the engine of the folder `argv[1]` until the watchdog, process `argv[2]`, ends the process group."""
+    threading.Thread(target=_die_with, args=(int(argv[2]),), name="sparkllm-watch-parent", daemon=True).start()
     asyncio.run(_serve(EngineFolder(Path(argv[1]))))
 
 

@@ -31,15 +31,19 @@ _GRACE_SECONDS = 3.0
 
 
 def main(argv: list[str]) -> None:
-    """Start the server for the folder `argv[1]` and stay until it has ended."""
-    folder = EngineFolder(Path(argv[1]))
+    """Start the server for the folder `argv[1]`, if it still waits for launch `argv[2]`; stay until it has ended."""
+    folder, launch = EngineFolder(Path(argv[1])), argv[2]
     asked = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: asked.set())
-    folder.heartbeat.unlink(missing_ok=True)
     with folder.lock():
-        server = subprocess.Popen([sys.executable, "-m", "sparkllm.backend.server", argv[1]])
-        me, child = ProcessRef.of(os.getpid()), ProcessRef.of(server.pid)
         state = folder.state()
+        if (state.phase, state.launch) != ("starting", launch):
+            # Who asked for this one was killed, or waited too long, and there may be another by now.
+            note(folder, f"launch {launch} came too late and ends: the engine is {state.phase}, launch {state.launch}")
+            return
+        folder.heartbeat.unlink(missing_ok=True)
+        server = subprocess.Popen([sys.executable, "-m", "sparkllm.backend.server", argv[1], str(os.getpid())])
+        me, child = ProcessRef.of(os.getpid()), ProcessRef.of(server.pid)
         folder.write_state(state.to("starting", watchdog=me, server=child))
     silence = Silence(folder.heartbeat, _POLL_SECONDS)
     while not _should_end(folder, server, asked, silence):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +24,7 @@ from sparkllm.udf.kept_answers import KeptAnswers
 from sparkllm.udf.prefix_counts import PrefixCounter
 from sparkllm.udf.prompt import closing_text, static_text
 from sparkllm.udf.prompt_order import PromptOrder
+from sparkllm.udf.remembered import RememberedAnswers
 from sparkllm.udf.task import Task
 from sparkllm.udf.token_pieces import TokenPieces
 from sparkllm.udf.tokens import ChatTokenizer
@@ -40,7 +40,6 @@ TEXTS = ("value", "error", "field_order", "detail")
 RESULT = pa.struct([*((name, pa.string()) for name in TEXTS), *((name, pa.int32()) for name in COUNTS)])
 
 _SAMPLE_ROWS = 4096  # enough to find the field order of the beer table; more costs time before the first request
-_REMEMBERED = 65_536  # prompts whose answers a task keeps for its later windows
 
 
 @dataclass
@@ -50,7 +49,7 @@ class Evaluation:
     task: Task
     engine: TaskEngine
     sample: pa.StructArray
-    _remembered: OrderedDict[bytes, Answer] = field(default_factory=OrderedDict)
+    _remembered: RememberedAnswers = field(default_factory=RememberedAnswers)
 
     def __post_init__(self) -> None:
         self.call = self.task.call
@@ -143,9 +142,8 @@ class Evaluation:
         if known is not None and known.error != "engine_error":  # a failure may pass; what is too long or cut stays so
             window.answers[i] = known
             return True
-        self._remembered[key] = window.answers[i]
-        if len(self._remembered) > _REMEMBERED:
-            self._remembered.popitem(last=False)
+        self._remembered.put(key, window.answers[i])
+        window.remembered.append(key)
         return False
 
     def _send(self, window: Window, order: np.ndarray, prompts: Sequences, beside: Beside | None) -> None:
@@ -173,6 +171,7 @@ class Evaluation:
         counts["distinct"][window.first[window.fresh]] = counts["distinct"][window.first[window.kept]] = 1
         if window.submission is not None:
             self._collect(window, counts)
+        self._remembered.came(window.remembered)
         if window.rows:
             counts["start_ms"][0] = round(self.engine.take_started_seconds() * 1000)
             before, self._restored = self._restored, time.monotonic()

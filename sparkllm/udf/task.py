@@ -27,7 +27,8 @@ class Task:
         call: what is asked.
         config: the session's settings when the query was planned.
         application: id of the Spark application, which owns the engine.
-        query: Spark's id of the SQL execution, or the name of a rewritten query; empty outside both, as in `df.rdd`.
+        query: Spark's id of the SQL execution, or the name of a rewritten query; outside both, as in `df.rdd`, a stage,
+            such as "stage-7"; empty outside Spark.
         field_order: the call's fields in the order of the query's prompts; empty where the plan has not chosen one.
         mark: path of a file that is there as long as the task runs (TaskMark.scala); None where nobody puts one.
         gpus: addresses of the GPUs that Spark gave the task, where they are a replica's; else empty.
@@ -64,12 +65,16 @@ class Task:
             call=replace(call, data_first=layout == _DATA_FIRST),
             config=config,
             application=request["application"],
-            query=request.get("query") or (context.getLocalProperty(_EXECUTION) if context else None) or "",
+            query=request.get("query") or _query(context),
             field_order=tuple(map(int, order.split(","))) if order else (),
             mark=request.get("mark"),
             gpus=_gpus(context, request.get("placed", False)),
             terms=_terms(config, request.get("control")),
         )
+
+
+def _query(context: TaskContext | None) -> str:
+    return (context.getLocalProperty(_EXECUTION) or f"stage-{context.stageId()}") if context else ""
 
 
 def _gpus(context: TaskContext | None, placed: bool) -> tuple[str, ...]:

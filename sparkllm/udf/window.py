@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class Window:
         sent: indices of those the engine gets, in the order they are sent.
         kept: indices of the answers that the ledger knew.
         prefixes: what is expected of the KV cache for those.
+        remembered: keys of the answers that are kept for later windows.
     """
 
     rows: int
@@ -46,6 +47,7 @@ class Window:
     kept: np.ndarray
     prefixes: PrefixCounts | None = None
     submission: Submission | None = None
+    remembered: list[bytes] = field(default_factory=list)
 
     def wait(self, seconds: float) -> bool:
         """Whether `Evaluation.restore` returns at once, after at most `seconds`."""

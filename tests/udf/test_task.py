@@ -28,6 +28,14 @@ def test_a_task_knows_the_gpus_of_its_replica(
     resources: dict[str, list[str]], placed: bool, gpus: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = {name: SimpleNamespace(addresses=addresses) for name, addresses in resources.items()}
-    context = SimpleNamespace(resources=lambda: given, getLocalProperty=lambda _: None)
+    context = SimpleNamespace(resources=lambda: given, getLocalProperty=lambda _: None, stageId=lambda: 7)
     monkeypatch.setattr(TaskContext, "get", lambda: context)
     assert Task.from_request(json.dumps(REQUEST | ({"placed": True} if placed else {}))).gpus == gpus
+
+
+@pytest.mark.parametrize(("execution", "query"), [("41", "41"), (None, "stage-7")])
+def test_a_task_knows_its_query(execution: str | None, query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What shares a budget, and what a report sums up."""
+    context = SimpleNamespace(resources=dict, getLocalProperty=lambda _: execution, stageId=lambda: 7)
+    monkeypatch.setattr(TaskContext, "get", lambda: context)
+    assert Task.from_request(json.dumps(REQUEST)).query == query

@@ -14,6 +14,7 @@ import math
 import sqlite3
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ __all__ = ["Ledger", "Ledgers", "may_be_kept"]
 _COMMIT_SECONDS, _COMMIT_ANSWERS = 0.05, 512
 _PAUSE_SECONDS = 60.0
 _SHARE_SECONDS, _SHARE_ANSWERS = 10.0, 10_000
+_MOST_OPEN = 8  # of settings that a server keeps a ledger open for; one of another size limit is another
 
 
 def may_be_kept(answer: Answer, sampling: Sampling) -> bool:
@@ -193,24 +195,40 @@ class Ledger:
 
 
 class Ledgers:
-    """The ledgers that a server's clients have asked for."""
+    """The ledgers that a server's clients have asked for, those asked for last."""
 
     def __init__(self, fingerprint: str) -> None:
         self._fingerprint = fingerprint
-        self._open: dict[LedgerSettings, Ledger] = {}
+        self._ledgers: OrderedDict[LedgerSettings, _Opened] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, settings: LedgerSettings) -> Ledger:
         """The ledger of these settings, opened where this is the first to ask for it."""
         with self._lock:
-            if settings not in self._open:
-                self._open[settings] = Ledger(settings, self._fingerprint)
-            return self._open[settings]
+            opened = self._ledgers.setdefault(settings, _Opened())
+            self._ledgers.move_to_end(settings)
+            if len(self._ledgers) > _MOST_OPEN:
+                # Streams that use it go on, and so does what waits to be written; then nothing refers to it.
+                self._ledgers.popitem(last=False)
+        with opened.lock:  # a disk that is slow to open one keeps nobody from another
+            if opened.ledger is None:
+                opened.ledger = Ledger(settings, self._fingerprint)
+            return opened.ledger
 
     def flush(self) -> None:
         """Let nothing wait that could be written; returns at once."""
-        for ledger in list(self._open.values()):
-            ledger.flush()
+        with self._lock:
+            ledgers = [opened.ledger for opened in self._ledgers.values()]
+        for ledger in ledgers:
+            if ledger is not None:
+                ledger.flush()
+
+
+class _Opened:
+    ledger: Ledger | None = None
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
 
 
 def _may_pass(error: BaseException) -> bool:

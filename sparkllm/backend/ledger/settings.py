@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from sparkllm.backend.folder import root_for
+from sparkllm.backend.ledger.disk import network_file_system
 from sparkllm.config import LLMConfig
 
 __all__ = ["LedgerSettings", "ledger_folder"]
@@ -52,7 +53,8 @@ class LedgerSettings:
 def ledger_folder(config: LLMConfig) -> Path:
     """The setting's folder; for `on`, one beside the engines' where their folder is set, else in the user's cache.
 
-    Not in the temporary folder, where engines are by default: that is emptied when a machine starts again.
+    Not in the temporary folder, where engines are by default: that is emptied when a machine starts again. But rather
+    there than in a home that hosts share.
     """
     if config.ledger not in (ON, OFF):
         return Path(config.ledger).expanduser()
@@ -64,4 +66,5 @@ def ledger_folder(config: LLMConfig) -> Path:
         return root_for("") / "ledger"
     # Spark's containers often run as a user whose home cannot be written.
     near = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    return cache / "sparkllm" / "ledger" if os.access(near, os.W_OK) else root_for("") / "ledger"
+    local = os.access(near, os.W_OK) and not network_file_system(near)
+    return cache / "sparkllm" / "ledger" if local else root_for("") / "ledger"

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
+from sparkllm.backend.ledger.disk import network_file_system
 from sparkllm.errors import LedgerError
 
 __all__ = ["FORMAT", "AnswerStore", "Kept", "files_of", "other_formats", "path_in"]
@@ -186,6 +187,11 @@ class AnswerStore:
 
 
 def _own(folder: Path) -> None:
+    if kind := network_file_system(folder):
+        raise LedgerError(
+            f"expected {folder} on a disk of this host, found {kind}, which others may mount, too: set "
+            f"spark.sparkllm.ledger to a local folder, and spark.sparkllm.ledgerSharedPath to this one"
+        )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.stat()
     if found.st_uid != os.getuid() or found.st_mode & 0o022:

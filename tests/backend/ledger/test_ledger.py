@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from sparkllm.backend.engine import Answer, Sampling
+from sparkllm.backend.folder import root_for
+from sparkllm.backend.ledger.batches import Batches
 from sparkllm.backend.ledger.ledger import Ledger, Ledgers, may_be_kept
 from sparkllm.backend.ledger.settings import LedgerSettings, ledger_folder
-from sparkllm.backend.ledger.store import AnswerStore, path_in
+from sparkllm.backend.ledger.store import AnswerStore, Kept, path_in
 from sparkllm.config import LLMConfig
 from tests.backend.ledger.test_store import key
 
@@ -214,6 +220,82 @@ def test_where_the_ledger_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert ledger_folder(LLMConfig(runtime_dir="/run/me")) == Path("/run/me/ledger")
     assert ledger_folder(LLMConfig(ledger="/data/answers")) == Path("/data/answers")
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_home_that_hosts_share_holds_no_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's WAL mode is for one host; the second one would break the file."""
+    mounts = [SimpleNamespace(mountpoint=str(path), fstype=kind) for path, kind in [("/", "ext4"), (tmp_path, "nfs4")]]
+    monkeypatch.setattr("psutil.disk_partitions", lambda **_: mounts)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert ledger_folder(LLMConfig()) == root_for("") / "ledger"
+    ledger = Ledger(at(tmp_path / "ledger"), "m")
+    for part in (f"expected {tmp_path / 'ledger'} on a disk of this host, found nfs4", "ledgerSharedPath"):
+        assert part in ledger.trouble
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_a_server_keeps_few_ledgers_open_and_an_answer_of_an_earlier_one_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened() -> int:
+        gc.collect()
+        here = (one for one in gc.get_objects() if isinstance(one, AnswerStore))
+        return sum(one.path == path_in(tmp_path) for one in here)
+
+    monkeypatch.setattr("sparkllm.backend.ledger.batches._IDLE_SECONDS", 0.05)
+    ledgers = Ledgers("m")
+    for days in range(40):
+        ledgers.of(LedgerSettings(str(tmp_path), days=1.0 + days)).keep(key(days), "yes", "0")
+    until = time.monotonic() + 30
+    while opened() > 8 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert opened() == 8
+    ledgers.flush()
+    assert all(ledgers.of(LedgerSettings(str(tmp_path), days=1.0 + days)).flush(10) for days in range(32, 40))
+    assert len(AnswerStore(tmp_path).recall([key(days) for days in range(40)])) == 40
+
+
+def test_a_folder_that_is_slow_to_open_holds_no_other_up(tmp_path: Path) -> None:
+    ledgers = Ledgers("m")
+    (tmp_path / "slow").mkdir(mode=0o700)
+    with FileLock(tmp_path / "slow" / "open.lock"):
+        waits = threading.Thread(target=ledgers.of, args=(at(tmp_path / "slow"),))
+        waits.start()
+        assert not ledgers.of(at(tmp_path / "other")).trouble
+        assert waits.is_alive()
+    waits.join(30)
+    assert not ledgers.of(at(tmp_path / "slow")).trouble
+
+
+def test_long_answers_that_wait_for_the_disk_are_bounded_by_their_bytes(tmp_path: Path) -> None:
+    goes_on, written = threading.Event(), list[Kept]()
+
+    def write(answers: list[Kept]) -> None:
+        goes_on.wait(30)
+        written.extend(answers)
+
+    batches = Batches(write, lambda _: True, seconds=0.0, most=1)
+    for i in range(200):
+        batches.add(Kept(key(i % 100), "x" * 1_000_000, "0", i))
+    assert batches._bytes < (64 << 20) + 1_000_002
+    goes_on.set()
+    assert batches.flush(30)
+    assert batches._bytes == 0
+    assert 60 < len({kept.key for kept in written}) < 70
+
+
+def test_the_thread_that_writes_ends_when_idle_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparkllm.backend.ledger.batches._IDLE_SECONDS", 0.05)
+    written = list[Kept]()
+    batches = Batches(written.extend, lambda _: True, seconds=0.0, most=1)
+    for i in range(3):
+        batches.add(Kept(key(i), "yes", "0", i))
+        assert batches.flush(30)
+        until = time.monotonic() + 30
+        while batches._thread is not None and time.monotonic() < until:
+            time.sleep(0.02)
+        assert batches._thread is None
+    assert [kept.at for kept in written] == [0, 1, 2]
 
 
 def test_sampled_answers_have_no_ledger() -> None:
