@@ -136,7 +136,9 @@ class Acceptance:
         mean = float(good.sum()) / whole
         chance = mean * (1.0 - mean)
         away = good - mean * trials
-        luck = (np.count_nonzero(trials) - 1) * chance
+        # Of few requests luck alone may be twice its mean: a standard deviation more (of chi-square) is luck, too.
+        others = max(np.count_nonzero(trials) - 1, 0)
+        luck = (others + (2.0 * others) ** 0.5) * chance
         between = (float((away * away / np.maximum(trials, 1e-9)).sum()) - luck) / spare
         return most if between <= 0 else min(most, max(least, chance / between - 1.0))
 

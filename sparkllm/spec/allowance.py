@@ -17,7 +17,7 @@ from sparkllm.spec.arrays import Floats, Ints
 __all__ = ["Allowance"]
 
 _KNOWN = 4.0  # faded trials from which on a request's own estimate needs no probe
-_HASTE = 2.0  # a step's probes may cost this many times what the step earns, while something is saved
+_HASTE = 3.0  # probes may cost this many times what steps earn, while something is saved
 
 
 class Allowance:
@@ -32,6 +32,7 @@ class Allowance:
     def __init__(self, share: float = 0.007, most_steps: float = 8.0, first_steps: float = 0.5) -> None:
         self._share, self._most_steps, self._first_steps = share, most_steps, first_steps
         self.balance: float | None = None  # unknown before the first step has a time
+        self._ahead = 0.0  # seconds of probes that are still to be earned, at their pace
 
     def limit(self, plain: float) -> float:
         """Seconds that a step of `plain` seconds may take longer for its drafts."""
@@ -50,6 +51,16 @@ class Allowance:
             self.balance = self._first_steps * plain
         change = self._share * plain - (seconds - plain) + gained * token
         self.balance = min(self.balance + change, self._most_steps * plain)
+        self._ahead = max(0.0, self._ahead - _HASTE * self._share * plain)
+
+    @property
+    def may_probe(self) -> bool:
+        """Whether the last probe has been earned: savings are not spent on probes alone, step after step."""
+        return self._ahead <= 0.0
+
+    def probed(self, seconds: float) -> None:
+        """Probes cost so much, their drafting included."""
+        self._ahead += seconds
 
     @staticmethod
     def thin(evidence: Floats) -> NDArray[np.bool_]:

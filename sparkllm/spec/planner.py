@@ -71,10 +71,15 @@ class Planner:
         idle = np.flatnonzero((plan.lengths == 0) & (caps > 0))
         further = verify[plan.drafts :] - verify[plan.drafts]
         left = limit - float(verify[plan.drafts] - verify[0])
-        return idle[self._allowance.probes(trials[idle], further, left, token, asked)]
+        if not (asked or self._allowance.may_probe):
+            return idle[:0]
+        probes = idle[self._allowance.probes(trials[idle], further, left, token, asked)]
+        self._allowance.probed(float(further[len(probes)]) + (0.0 if plan.drafts else asked))
+        return probes
 
     def _next_length(self, gains: Gains, verify: Floats, draft: Floats, left: float, trials: Floats) -> int:
         """What the drafter is asked for at the end of this step, to be verified in one like it."""
         length, _ = gains.best_length(verify, draft, left)
-        probe = float(draft[1] - draft[0] + verify[1] - verify[0])
-        return 1 if not length and probe <= left and self._allowance.thin(trials).any() else length
+        if length or not self._allowance.may_probe or not self._allowance.thin(trials).any():
+            return length
+        return int(float(draft[1] - draft[0] + verify[1] - verify[0]) <= left)

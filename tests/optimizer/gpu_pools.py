@@ -26,7 +26,7 @@ from sparkllm.udf.iterator_udf import iterator_udf
 from tests.backend.placement.two_kinds import LONG, SHORT, measured_plan
 from tests.optimizer.standalone import Cluster, status
 
-ROWS = 12_000
+ROWS = 6_000
 CALL = "llm('Is it good?', product, review)"
 L4, A100 = "gpu_l4", "gpu_a100"
 
@@ -159,7 +159,7 @@ def a_session(master: str, engines: Path) -> SparkSession:
         kv_cache_gib=1,
         ledger="off",
         runtime_dir=str(engines),
-        pool_wait_seconds=5,
+        pool_wait_seconds=2,
         **{
             "spark.ui.port": "0",
             "spark.ui.showConsoleProgress": "false",
@@ -189,7 +189,7 @@ def waits(spark: SparkSession, folder: Path, sql: str, cluster: Cluster) -> dict
     cluster.kill("third")
     register(spark, _function=stand_in(folder / "waits"))
     spark.sparkContext.setJobGroup("waits", "waits", interruptOnCancel=True)
-    threading.Timer(12, lambda: spark.sparkContext.cancelJobGroup("waits")).start()
+    threading.Timer(6, lambda: spark.sparkContext.cancelJobGroup("waits")).start()
     with a_plan().on(spark):
         try:
             spark.sql(sql).collect()
