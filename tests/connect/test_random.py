@@ -83,4 +83,5 @@ def test_rows_are_the_oracles_and_calls_few(tables: SparkSession, counted: Count
 @pytest.mark.long
 @pytest.mark.parametrize("seed", LONG)
 def test_rows_are_the_oracles(tables: SparkSession, counted: Counted, seed: int) -> None:
-    compare(tables, counted, seed)
+    if compare(tables, counted, seed) is None:
+        pytest.skip("refused or cached: no rows to compare")
