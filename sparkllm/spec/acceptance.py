@@ -104,6 +104,11 @@ class Acceptance:
             good, bad = np.array([*sums.values()]).T
             self._add([*sums], _ACCEPTED, good, bad, len(steps))
 
+    def fade(self, steps: int) -> None:
+        """So many steps have gone by that tell nothing."""
+        self._counts[:, : _REJECTED + 1] *= self._request_fade**steps
+        self._fleet[: _REJECTED + 1] *= self._fleet_fade**steps
+
     def offer(self, ids: Sequence[str], matched: np.ndarray) -> None:
         """One step's proposals: whether the drafter that was asked found a match for each request, (n,) bool."""
         self._add(ids, _MATCHES, matched.astype(float), np.ones(len(ids)))
@@ -137,7 +142,7 @@ class Acceptance:
         chance = mean * (1.0 - mean)
         away = good - mean * trials
         # Of few requests luck alone may be twice its mean: a standard deviation more (of chi-square) is luck, too.
-        others = max(np.count_nonzero(trials) - 1, 0)
+        others = max(int(np.count_nonzero(trials)) - 1, 0)
         luck = (others + (2.0 * others) ** 0.5) * chance
         between = (float((away * away / np.maximum(trials, 1e-9)).sum()) - luck) / spare
         return most if between <= 0 else min(most, max(least, chance / between - 1.0))

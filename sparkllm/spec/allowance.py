@@ -36,7 +36,7 @@ class Allowance:
 
     def limit(self, plain: float) -> float:
         """Seconds that a step of `plain` seconds may take longer for its drafts."""
-        return max(0.0, self._first_steps * plain if self.balance is None else self.balance)
+        return max(0.0, self._had(plain))
 
     def settle(self, plain: float, seconds: float, gained: float, token: float) -> None:
         """Book one step.
@@ -47,11 +47,17 @@ class Allowance:
             gained: draft tokens accepted.
             token: seconds that a token takes without drafts.
         """
-        if self.balance is None:
-            self.balance = self._first_steps * plain
-        change = self._share * plain - (seconds - plain) + gained * token
-        self.balance = min(self.balance + change, self._most_steps * plain)
-        self._ahead = max(0.0, self._ahead - _HASTE * self._share * plain)
+        self.balance = self._had(plain) + gained * token - (seconds - plain)
+        self.earn(plain, plain)
+
+    def earn(self, seconds: float, plain: float) -> None:
+        """So much time has gone by, in steps that take `plain` seconds without drafts."""
+        earned = self._share * seconds
+        self.balance = min(self._had(plain) + earned, self._most_steps * plain)
+        self._ahead = max(0.0, self._ahead - _HASTE * earned)
+
+    def _had(self, plain: float) -> float:
+        return self._first_steps * plain if self.balance is None else self.balance
 
     @property
     def may_probe(self) -> bool:

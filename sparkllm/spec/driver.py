@@ -115,7 +115,7 @@ class Driver:
         if ended is not None:
             self._learn(ended, model_output, now - max(ended.began, began))
         elif self.policy is not None:
-            self.policy.totals.rested(sum(tokens == 1 for tokens in output.num_scheduled_tokens.values()))
+            self.policy.rested(sum(tokens == 1 for tokens in output.num_scheduled_tokens.values()))
 
     def idle(self) -> None:
         """A step's tokens are booked; the sums go out now and then, and at once where nothing is left to do."""

@@ -70,6 +70,7 @@ class DraftPolicy:
         # What is seen is learnt from before the next choice, of all steps since the last one at once.
         self._alike = AlikeSteps(step_time)
         self._observed: list[Sequence[tuple[str, int, int]]] = []
+        self._rested = 0
 
     def choose(self, decodes: Sequence[Decode], prefill_tokens: int = 0) -> dict[str, int]:
         """Draft tokens to verify of each request that decodes in the next step; also sets `next_length` and `step`."""
@@ -122,6 +123,14 @@ class DraftPolicy:
         self._alike.add(step, seconds, step.predicted)
         self.totals.add(verified, seconds, step.predicted)
 
+    def rested(self, decodes: int) -> None:
+        """A step without drafts for which nothing was chosen; `decodes` requests had a token in it.
+
+        What is known fades, and something is earned, as in any other: else what once did not pay would stay so.
+        """
+        self.totals.rested(decodes)
+        self._rested += bool(decodes)
+
     def forget(self, request_id: str) -> None:
         """The request has ended."""
         self.acceptance.forget(request_id)
@@ -135,6 +144,10 @@ class DraftPolicy:
         self._alike.learn()
         self.acceptance.observe(self._observed)
         self._observed = []
+        if self._rested:
+            self.acceptance.fade(self._rested)
+            self.allowance.earn(self._rested * self.step.plain, self.step.plain)
+            self._rested = 0
 
     def _learn_matches(self, ids: Sequence[str], offered: Ints) -> None:
         known = offered >= 0

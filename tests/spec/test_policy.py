@@ -158,6 +158,23 @@ def test_matches_that_nobody_sees_are_asked_for_again() -> None:
     assert np.mean(drafted[800:]) > 64
 
 
+@pytest.mark.parametrize("drafter", DRAFTERS)
+def test_steps_for_which_nothing_was_chosen_are_steps_in_which_what_is_known_fades(drafter: Drafter) -> None:
+    """Where choosing takes longer than it gains it is left out, a hundred steps at a time."""
+    policy, work = a_policy(drafter), Steady(4, 0.05, 200)
+    decode(policy, work, drafter)
+    decodes = [(r.name, 0, 8) for r in work.all]
+    policy.choose(decodes)
+    before = policy.acceptance.mean
+    assert before < 0.5
+    for _ in range(100):
+        policy.rested(4)
+    policy.choose(decodes)
+    assert policy.acceptance.mean > 0.7
+    assert policy.step.draft_tokens + policy.next_length > 0
+    assert policy.summary()["steps"] == 300
+
+
 def test_prefill_beside_the_decodes_is_no_reason_to_draft_more() -> None:
     chosen = {}
     for prefill_tokens in (0, 2000):
