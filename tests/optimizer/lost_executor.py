@@ -26,7 +26,7 @@ from bench.spark_home import own_spark_home
 from sparkllm.spark_session import register, session
 from sparkllm.udf.iterator_udf import iterator_udf
 
-ROWS, DISTINCT, TASKS = 300_000, 20_000, 8
+ROWS, DISTINCT, TASKS = 100_000, 20_000, 8
 CALL = "llm('Is it good?', {product}, review)"
 # the answers are read through one more shuffle: with their executor, they are lost
 SQL = "SELECT /*+ REPARTITION(4, id) */ id, md5(concat(product, '|', review)) AS expected, {call} AS answer FROM t"
