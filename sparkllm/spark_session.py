@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from pyspark import SparkContext
@@ -17,11 +18,12 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkllm.backend.client import stop as stop_engines
 from sparkllm.backend.paid import paid as paid_on_this_host
 from sparkllm.config import PREFIX, LLMConfig
-from sparkllm.control_channel import open_channel
+from sparkllm.control_channel import open_channel, told_by
 from sparkllm.errors import CallError, ConfigError, JavaError, SparkLLMError
 from sparkllm.optimizer.jar import build_jar, find_java
 from sparkllm.own_tasks import OwnTask, own_tasks
 from sparkllm.plain_session import is_connect, ready, remember
+from sparkllm.progress_watch import watch
 
 __all__ = [
     "FUNCTION",
@@ -108,6 +110,8 @@ def register(spark: SparkSession, model: str | None = None, *, _function: Any = 
     spark.udf.register(FUNCTION, _function if _function is not None else _llm_eval())
     channel, port = _load(spark, f"{_PACKAGE}.ControlChannel"), LLMConfig.from_spark(_sparkllm_conf(spark)).control_port
     open_channel(spark.sparkContext, port, channel.open, channel.close)
+    application = str(spark.sparkContext.applicationId)
+    watch(application, _load(spark, f"{_PACKAGE}.RunningCalls").of(_jvm_session(spark)), partial(told_by, application))
     return spark
 
 
