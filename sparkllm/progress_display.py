@@ -35,8 +35,8 @@ class Display(Protocol):
 
     on_request: bool  # shows only what was asked for with `progress=on`
 
-    def draw(self, lines: Sequence[Line]) -> None:
-        """Show these in place of what was shown; none: nothing is left."""
+    def draw(self, lines: Sequence[Line], ended: Sequence[Line] = ()) -> None:
+        """Show these in place of what was shown; `ended` are those of queries that run no more, for the last time."""
 
 
 def display_here() -> Display:
@@ -79,7 +79,7 @@ class Terminal:
         self._drawn = self._midway = False
         self._replaced: list[tuple[str, Any, _Above]] = []
 
-    def draw(self, lines: Sequence[Line]) -> None:
+    def draw(self, lines: Sequence[Line], ended: Sequence[Line] = ()) -> None:
         """See `Display.draw`."""
         with self._held():
             if self._midway and lines:  # somebody has begun a line, which is not ours to wipe
@@ -89,7 +89,7 @@ class Terminal:
             if lines and not self._replaced:
                 self._stand_above()
             up = f"\r\x1b[{len(shown) - 1}A" if len(shown) > 1 else "\r"
-            self._write((_ERASE if self._drawn else "") + ("\n".join(shown) + up if shown else ""))
+            self._write((_ERASE if self._drawn else "") + ("\r\n".join(shown) + up if shown else ""))
             self._drawn = bool(shown)
             if not lines:
                 self._step_aside()
@@ -160,20 +160,25 @@ class Notebook:
 
     def __init__(self) -> None:
         self._handle: Any = None
+        self._ended: list[Line] = []
 
-    def draw(self, lines: Sequence[Line]) -> None:
+    def draw(self, lines: Sequence[Line], ended: Sequence[Line] = ()) -> None:
         """See `Display.draw`."""
+        self._ended += ended
+        shown = [*self._ended, *lines][-_MOST_LINES:]
+        if shown:
+            self._show("\n".join(rendered(shown, _NOTEBOOK_WIDTH, False)))
+        if not lines:
+            self._handle, self._ended = None, []
+
+    def _show(self, text: str) -> None:
         from IPython.display import display
 
-        if not lines:
-            self._handle = None
-            return
-        text = "\n".join(rendered(lines, _NOTEBOOK_WIDTH, False))
-        shown = {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
+        data = {"text/plain": text, "text/html": f"<pre>{html.escape(text)}</pre>"}
         if self._handle is None:
-            self._handle = display(shown, raw=True, display_id=True)
+            self._handle = display(data, raw=True, display_id=True)
         else:
-            self._handle.update(shown, raw=True)
+            self._handle.update(data, raw=True)
 
 
 class Lines:
@@ -182,23 +187,18 @@ class Lines:
     on_request = True
 
     def __init__(self) -> None:
-        self._last: dict[str, Line] = {}
         self._said: dict[str, float] = {}
 
-    def draw(self, lines: Sequence[Line]) -> None:
+    def draw(self, lines: Sequence[Line], ended: Sequence[Line] = ()) -> None:
         """See `Display.draw`."""
-        now, names = time.monotonic(), {line.name for line in lines}
-        for name in [name for name in self._last if name not in names]:
-            self._say(self._last.pop(name))
-            self._said.pop(name)
-        for line in lines:
-            self._last[line.name] = line
-            if now - self._said.setdefault(line.name, now) >= _LINE_SECONDS:
-                self._said[line.name] = now
-                self._say(line)
-
-    def _say(self, line: Line) -> None:
-        print(f"sparkllm: {line.name}: {line.fitted(1000)}", file=sys.stderr, flush=True)
+        now = time.monotonic()
+        due = [line for line in lines if now - self._said.setdefault(line.name, now) >= _LINE_SECONDS]
+        for line in due:
+            self._said[line.name] = now
+        for line in ended:
+            self._said.pop(line.name, None)
+        for line in [*due, *ended]:
+            print(f"sparkllm: {line.name}: {line.fitted(1000)}", file=sys.stderr, flush=True)
 
 
 def _notebook() -> Any:

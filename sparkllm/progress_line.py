@@ -16,10 +16,11 @@ _LEAST_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Running:
-    """A query with calls that runs, as Spark's driver sees it (RunningCalls.scala).
+    """A query with calls, as Spark's driver sees it (RunningCalls.scala).
 
     Attributes:
         query: Spark's id of the SQL execution, or such as "stage-7".
+        runs: False for the last time that it is told of.
         progress: the setting with which it runs.
         tasks, done: of its stages with calls that have begun.
         rows: that have their answers; those of tasks under way as of the last heartbeat, ten seconds apart.
@@ -28,6 +29,7 @@ class Running:
     """
 
     query: str
+    runs: bool
     progress: str
     tasks: int
     done: int
@@ -83,7 +85,9 @@ class Pace:
         if running.of_rows is not None:
             share, of = running.rows / max(1, running.of_rows), f"/{running.of_rows:,}"
         weight = 0 if running.of_rows is not None else 6
-        parts = [(f"{running.rows:,}{of} rows", 5), (f"{running.done}/{running.tasks} tasks", weight)]
+        # Rows come in windows of hundreds: the first ones may take a while, and of how many is not known.
+        parts = [(f"{running.rows:,}{of} rows", 5)] if running.rows or of else []
+        parts.append((f"{running.done}/{running.tasks} tasks", weight))
         if counters is None:
             parts.append(("no answer yet", 4))
         else:
@@ -120,13 +124,13 @@ class Pace:
         """By the rows that have come since engines answer, at the moment they were counted; None: nobody knows."""
         if running.rows != self._rows:
             self._rows, self._rows_at = running.rows, now
-        if running.of_rows is None or self._began is None or not self._rows:
+        if running.of_rows is None or self._began is None or not self._rows or not running.runs:
             return None
         took = self._rows_at - self._began
         if took < _LEAST_SECONDS:
             return None
         left = took * (running.of_rows - self._rows) / self._rows - (now - self._rows_at)
-        return left if left > 0 else None
+        return left if left >= 1 else None
 
 
 def _joined(parts: list[tuple[str, int]]) -> str:

@@ -65,31 +65,34 @@ class _Watcher:
                 self._display.draw([])
 
     def _follow(self) -> None:
-        changes, running = 0, False
+        changes, running, ours = 0, False, False
         while not self._closed:
-            hush = self._display is not None and not self._display.on_request
-            text = self._calls.next(changes, _TICK_MS if running else _IDLE_MS, running and hush)
+            text = self._calls.next(changes, _TICK_MS if running else _IDLE_MS, ours)
             if not text:
                 return
             read = json.loads(text)
             changes, queries = read["changes"], [Running.from_json(raw) for raw in read["queries"]]
-            running = bool(queries)
-            self._draw(queries)
+            running, ours = any(query.runs for query in queries), self._draw(queries)
 
-    def _draw(self, queries: list[Running]) -> None:
+    def _draw(self, queries: list[Running]) -> bool:
+        """Whether there is, or soon will be, something that Spark's own bar would write over."""
         if self._display is None and not queries:
-            return
+            return False
         from sparkllm.progress_display import display_here  # late: most of what rich is
 
         display = self._display = self._display or display_here()
         wanted = ("on",) if display.on_request else ("on", "auto")
-        told = {one.query: one.counters for one in self._told()} if queries else {}
-        now, lines = time.monotonic(), list[Line]()
-        for query in queries:
-            if query.progress in wanted and query.seconds >= _FIRST_SECONDS:
-                pace = self._paces.setdefault(query.query, Pace())
-                lines.append(pace.line(query, told.get(query.query), now))
+        asked = [query for query in queries if query.progress in wanted]
+        shown = [query for query in asked if query.seconds >= _FIRST_SECONDS]
+        lines = list(zip(shown, self._lines(shown), strict=True))
         if not self._closed:
-            display.draw(lines)
-        if not queries:
+            display.draw([line for query, line in lines if query.runs], [line for q, line in lines if not q.runs])
+        if not any(query.runs for query in queries):
             self._display, self._paces = None, {}  # standard error may be another one by the next query
+        return any(query.runs for query in asked) and not display.on_request
+
+    def _lines(self, queries: list[Running]) -> list[Line]:
+        told, now = {one.query: one.counters for one in self._told()} if queries else {}, time.monotonic()
+        return [
+            self._paces.setdefault(query.query, Pace()).line(query, told.get(query.query), now) for query in queries
+        ]

@@ -28,7 +28,7 @@ def main(runtime_dir: str) -> None:
             "spark.ui.consoleProgress.update.interval": "100",
             "spark.executor.heartbeatInterval": "1s",
             "spark.sql.shuffle.partitions": "2",
-            "spark.log.level": "ERROR",
+            "spark.log.level": "OFF",
         },
     )
     print("MARK counted", flush=True)
@@ -50,18 +50,22 @@ def main(runtime_dir: str) -> None:
         print("gone", flush=True)
     spark.sparkContext.setLocalProperty("spark.jobGroup.id", "")
     print("MARK both", flush=True)
-    threads = [InheritableThread(target=ask, args=(spark, name, 250)) for name in ("first", "second")]
-    for thread in threads:
-        thread.start()
+    both = [InheritableThread(target=ask, args=(spark, name, 250)) for name in ("first", "second")]
+    for query in both:
+        query.start()
     time.sleep(2)
     print("in between", flush=True)
-    for thread in threads:
-        thread.join()
+    for query in both:
+        query.join()
     print("MARK off", flush=True)
     spark.conf.set("spark.sparkllm.progress", "off")
     ask(spark, "quiet", 200)
     print("MARK end", flush=True)
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("sparkllm-")]
     spark.stop()
+    for thread in threads:
+        thread.join(30)
+        print(thread.name, "is alive" if thread.is_alive() else "has ended", flush=True)
 
 
 def ask(spark: SparkSession, what: str, rows: int, then: str = "c") -> None:

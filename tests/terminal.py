@@ -47,7 +47,8 @@ def on_terminal(
 
 def frames(written: str) -> list[str]:
     """The drawings of the bar, one after the other, without colours."""
-    return [plain for part in written.split(_ERASE) if "\x1b" in part and (plain := _CONTROL.sub("", part).strip("\r"))]
+    drawn = [_CONTROL.sub("", part) for part in written.split(_ERASE) if "\x1b" in part]
+    return [plain for part in drawn if (plain := re.sub(r"\r+\n", "\n", part).strip("\r"))]
 
 
 def screen(written: str) -> list[str]:

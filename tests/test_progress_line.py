@@ -17,7 +17,7 @@ LINE = Line("query 6", 0.5, (("171/342 rows", 5), ("4/8 tasks", 0), ("3,064 tok/
 
 
 def running(rows: int = 0, of_rows: int | None = None, done: int = 0, seconds: float = 9.0) -> Running:
-    return Running("6", "auto", 8, done, rows, of_rows, seconds)
+    return Running("6", True, "auto", 8, done, rows, of_rows, seconds)
 
 
 def counters(finished: int, prompt: int, cached: int = 0, from_ledger: int = 0) -> dict[str, int]:
@@ -76,7 +76,7 @@ def test_answers_from_the_ledger_are_named() -> None:
 
 
 def test_an_rdds_stage_has_a_name_too() -> None:
-    assert Pace().line(Running("stage-7", "auto", 1, 0, 0, None, 1.0), None, 1.0).name == "stage 7"
+    assert Pace().line(Running("stage-7", True, "auto", 1, 0, 0, None, 1.0), None, 1.0).name == "stage 7"
 
 
 @pytest.mark.parametrize("width", [24, 40, 60, 80, 200])
@@ -112,7 +112,7 @@ class Screen(io.StringIO):
 
 @contextlib.contextmanager
 def terminal() -> Iterator[tuple[Screen, Terminal]]:
-    """One screen that standard output and error share, as a user's. (pytest puts its own streams back after fixtures.)"""
+    """One screen that standard output and error share, as a user's. Not a fixture: pytest puts its own streams back."""
     out = Screen()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         bar = Terminal(out)
@@ -131,6 +131,16 @@ def test_the_bar_disappears_and_leaves_the_streams_as_they_were() -> None:
         bar.draw([])
         assert screen(out.getvalue()) == [""]
         assert sys.stdout is out
+
+
+def test_an_output_that_goes_elsewhere_is_left_alone() -> None:
+    pipe = io.StringIO()
+    with terminal() as (_, bar), contextlib.redirect_stdout(pipe):
+        bar.draw([LINE])
+        assert sys.stdout is pipe
+        print("a row")
+        bar.draw([])
+    assert pipe.getvalue() == "a row\n"
 
 
 def test_what_python_prints_stands_whole_above_the_bar() -> None:
@@ -172,5 +182,5 @@ def test_without_a_terminal_a_line_comes_at_the_end_of_a_query(capsys: pytest.Ca
     display = Lines()
     display.draw([LINE])
     assert capsys.readouterr().err == ""
-    display.draw([])
+    display.draw([], [LINE])
     assert capsys.readouterr() == ("", f"sparkllm: query 6: {said(LINE)}\n")

@@ -20,8 +20,8 @@ class RunningCalls(context: SparkContext) extends SparkListener {
   private var ended = false
 
   /** JSON of the queries with a stage that runs, once that has changed since `seen`, or after so long: {"changes",
-    * "queries": [{"query", "progress", "tasks", "done", "rows", "of_rows", "seconds"}]}; "of_rows" is null where it is
-    * not known. Empty when the application has ended.
+    * "queries": [{"query", "runs", "progress", "tasks", "done", "rows", "of_rows", "seconds"}]}; one that runs no more is
+    * told of once, "of_rows" is null where it is not known. Empty when the application has ended.
     *
     * @param hush Spark's own bar is to stay away for a second */
   def next(seen: Long, millis: Long, hush: Boolean): String = {
@@ -85,9 +85,10 @@ class RunningCalls(context: SparkContext) extends SparkListener {
   private def json: String = {
     val out = LLMSpec.mapper.createObjectNode()
     val list = out.put("changes", changes).putArray("queries")
-    queries.asScala.filter(_._2.stages.values.exists(_.runs)).foreach { case (name, query) =>
+    queries.asScala.filter { case (_, query) => query.runs || !query.told }.foreach { case (name, query) =>
       val stages = query.stages.values
-      val one = list.addObject().put("query", name).put("progress", query.progress)
+      query.told = !query.runs
+      val one = list.addObject().put("query", name).put("runs", query.runs).put("progress", query.progress)
       one.put("tasks", stages.map(_.tasks).sum).put("done", stages.map(_.done.size).sum)
       one.put("rows", stages.map(s => s.rows + s.running.values.sum).sum)
       one.put("seconds", (System.nanoTime() - query.began) / 1e9)
@@ -107,6 +108,8 @@ object RunningCalls {
     var progress = "auto"
     val calls = mutable.Map[Int, Long]() // rows of each, by the id of its RDD; -1: not known
     val stages = mutable.Map[Int, Stage]()
+    var told = false // that it runs no more
+    def runs: Boolean = stages.values.exists(_.runs)
   }
 
   private class Stage(val tasks: Int) {
