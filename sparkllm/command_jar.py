@@ -8,7 +8,6 @@ from typing import Any
 
 __all__ = ["add_jar"]
 
-_EXTENSION = "sparkllm.catalyst.SparkLLMExtensions"
 _EPILOG = """\
 Standard output has the path alone. Ends with 0, or with 2 where there is no Java or the extension does not compile.
 
@@ -29,14 +28,14 @@ def add_jar(commands: Any) -> None:
 
 
 def _run(_: argparse.Namespace) -> int:
-    from sparkllm.optimizer.jar import build_jar
+    from sparkllm.optimizer.jar import EXTENSION, build_jar
 
     jar = build_jar()
     print(jar)
     sys.stdout.flush()
     print(
         f"\nFor a session that is started elsewhere, with the same version of Spark:\n\n"
-        f"  spark-submit --jars {jar} \\\n    --conf spark.sql.extensions={_EXTENSION} job.py\n\n"
+        f"  spark-submit --jars {jar} \\\n    --conf spark.sql.extensions={EXTENSION} job.py\n\n"
         "In job.py, sparkllm.register(spark, model=...) brings what is Python's. Without the two options, "
         "it\nloads the jar by itself.",
         file=sys.stderr,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -34,7 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         add(commands)
     args = parser.parse_args(arguments)
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # a reader such as `head` has what it wants
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except (SparkLLMError, OSError) as error:
         return _wrong(error)
     except KeyboardInterrupt:

@@ -86,6 +86,7 @@ class Terminal:
                 return
             width = max(_LEAST_WIDTH, Console(file=self._stream).width - 1)
             shown = rendered(lines[:_MOST_LINES], width, True, self._stream.encoding or "utf-8")
+            shown += [f"and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
             if lines and not self._replaced:
                 self._stand_above()
             up = f"\r\x1b[{len(shown) - 1}A" if len(shown) > 1 else "\r"

@@ -133,6 +133,13 @@ def test_the_bar_disappears_and_leaves_the_streams_as_they_were() -> None:
         assert sys.stdout is out
 
 
+def test_many_queries_do_not_fill_the_screen() -> None:
+    with terminal() as (out, bar):
+        bar.draw([LINE] * 30)
+        assert len(screen(out.getvalue())) == 9
+        assert screen(out.getvalue())[-1] == "and 22 more"
+
+
 def test_an_output_that_goes_elsewhere_is_left_alone() -> None:
     pipe = io.StringIO()
     with terminal() as (_, bar), contextlib.redirect_stdout(pipe):
