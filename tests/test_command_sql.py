@@ -187,6 +187,16 @@ def test_without_java_it_says_how_to_get_one(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = [sys.executable, "-m", "sparkllm.command_line", "jar"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
 def test_on_its_own_it_prints_rows_and_report_and_nothing_of_sparks_log(tmp_path: Path) -> None:
     settings = ["--conf", "engine=dry-run", "--conf", "spark.master=local[2]", "--conf", f"runtimeDir={tmp_path}"]
     tmp_path.chmod(0o700)

@@ -20,8 +20,8 @@ class RunningCalls(context: SparkContext) extends SparkListener {
   private var ended = false
 
   /** JSON of the queries with a stage that runs, once that has changed since `seen`, or after so long: {"changes",
-    * "queries": [{"query", "runs", "progress", "tasks", "done", "rows", "of_rows", "seconds"}]}; one that runs no more is
-    * told of once, "of_rows" is null where it is not known. Empty when the application has ended.
+    * "queries": [{"query", "runs", "progress", "tasks", "done", "rows", "of_rows", "seconds"}]}; one that runs no more
+    * is told of once, "of_rows" is null where it is not known. Empty when the application has ended.
     *
     * @param hush Spark's own bar is to stay away for a second */
   def next(seen: Long, millis: Long, hush: Boolean): String = {
