@@ -85,7 +85,7 @@ def test_its_threads_end_with_the_session(session: dict[str, str]) -> None:
 @pytest.fixture(scope="module")
 def dry(spark: SparkSession) -> Iterator[SparkSession]:
     """Of half a second and more for each query, in a process whose standard error is no terminal."""
-    settings = {"spark.sparkllm.engine": "dry-run", "spark.sparkllm.dryRunTokensPerSecond": "4000"}
+    settings = {"spark.sparkllm.engine": "dry-run", "spark.sparkllm.dryRunTokensPerSecond": "2000"}
     with configured(spark, settings):
         yield spark
         conf = {key: value for key, value in spark.conf.getAll.items() if key.startswith("spark.sparkllm.")}
@@ -97,15 +97,28 @@ def test_a_batch_job_is_quiet(dry: SparkSession, capfd: pytest.CaptureFixture[st
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_batch_job_that_asks_for_it_gets_a_line(dry: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
-    said = ""
+@pytest.mark.parametrize(
+    ("rows", "call", "said"),
+    [
+        ("range(150)", "llm('classify', text)", "150/150 rows"),
+        ("(SELECT /*+ REPARTITION(2) */ * FROM range(150) WHERE id % 3 != 1)", "llm('classify', text)", "100/100 rows"),
+        ("range(300) WHERE id % 2 = 0", "llm('classify', text)", "150 rows"),
+        ("range(300)", "CASE WHEN id % 2 = 0 THEN llm('classify', text) END", "150 rows"),
+    ],
+    ids=["a list", "behind an exchange", "a filter", "a guard"],
+)
+def test_a_batch_job_that_asks_for_it_gets_a_line_with_rows_that_were_counted(
+    dry: SparkSession, capsys: pytest.CaptureFixture[str], rows: str, call: str, said: str
+) -> None:
+    told = ""
 
-    def told() -> bool:
-        nonlocal said
-        said += capsys.readouterr().err
-        return "\n" in said
+    def line() -> bool:
+        nonlocal told
+        told += capsys.readouterr().err
+        return "\n" in told
 
+    text = f"concat('{said}, {len(rows)}, {len(call)}: row ', id)"  # that no other case has put into the cache
     with configured(dry, {"spark.sparkllm.progress": "on"}):
-        ask(dry, "batch asked", 150)
-    eventually(told, 10)
-    assert re.fullmatch(r"sparkllm: query \d+: 150/150 rows  1/1 tasks  \d+ calls  .*\n", said)
+        dry.sql(f"SELECT {call.replace('text', text)} AS c FROM {rows}").collect()
+    eventually(line, 10)
+    assert re.fullmatch(rf"sparkllm: query \d+: {said}  (\d)/\1 tasks  \d+ calls  .*\n", told)
