@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparkllm.backend.placement.duration import seconds
+from sparkllm.command_query import (
+    add_query,
+    opened,
+    query_text,
+    rows_alone_on_stdout,
+    session_for,
+    settings_of,
+    tables_of,
+)
 from sparkllm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_place"]
 
-_FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".orc": "orc", ".parquet": "parquet"}
 _EPILOG = """\
 Reads a sample of the query's rows and counts them; no model is asked and nothing is downloaded. Ends with 0 where there
 is a placement, with 1 where there is none within the limits, with 2 where something is wrong.
@@ -41,10 +44,8 @@ def add_place(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("query", type=Path, help="file with one SQL query; - for standard input")
+    add_query(parser)
     add = parser.add_argument
-    add("--model", help="path or Hugging Face id; what Spark is configured with when left out")
-    add("--table", action="append", default=[], metavar="NAME=PATH", help="a file or folder as a view; may be repeated")
     add("--deadline", type=_time, metavar="TIME", help="such as 2h, 90m, 1h30m or seconds, start of machines included")
     add("--budget", type=float, metavar="DOLLARS", help="most that it may cost")
     add("--objective", choices=["cost", "time"], default="cost", help="cheapest (default), or fastest")
@@ -55,7 +56,6 @@ def add_place(commands: Any) -> None:
     add("--start", type=_time, metavar="TIME", help="from asking for a machine to its first answer (3m)")
     add("--rows", type=int, default=10_000, help="most rows of the sample (10000)")
     add("--output-tokens", type=float, help="mean tokens of a text answer; half of maxTokens if left out")
-    add("--conf", action="append", default=[], metavar="KEY=VALUE", help="a setting of Spark or sparkllm; repeatable")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--details", action="store_true", help="who does what, and each price's source, too")
     shown.add_argument("--json", action="store_true", help="print JSON")
@@ -70,36 +70,20 @@ def _run(args: argparse.Namespace) -> int:
     from sparkllm.backend.placement.terms import Terms
     from sparkllm.placing import model_shape
 
-    text = sys.stdin.read() if str(args.query) == "-" else args.query.read_text(encoding="utf-8")
+    text, tables, conf = query_text(args.query), tables_of(args), settings_of(args)
     bounded = args.available is not None or args.cluster is not None
     Terms(args.objective, args.deadline, args.budget, args.billing, bounded)
     catalog = load(args.catalog)
     catalog.named(args.available or ())
     if args.model:
         model_shape(args.model)
-    conf = dict(_pair(one, "KEY=VALUE") for one in args.conf)
-    tables = [_pair(one, "NAME=PATH") for one in args.table]
-    with _output_for_the_placement_alone():
-        with _session(args.model, conf) as spark:
-            for name, path in tables:
-                _table(spark, path).createOrReplaceTempView(name)
-            found = _placed(args, text.strip().removesuffix(";"), spark, catalog)
+    with rows_alone_on_stdout():
+        with session_for("place", args.model, conf) as spark:
+            opened(spark, tables)
+            found = _placed(args, text, spark, catalog)
         shown = _shown(found, args)
     print(shown)
     return 0 if found.feasible else 1
-
-
-@contextmanager
-def _output_for_the_placement_alone() -> Iterator[None]:
-    """What libraries write to the process's standard output, as HiGHS now and then does, goes to standard error."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def _placed(args: argparse.Namespace, text: str, spark: SparkSession, catalog: Any) -> Plan | Infeasible:
@@ -134,31 +118,6 @@ def _shown(found: Plan | Infeasible, args: argparse.Namespace) -> str:
     return found.explain().rstrip() if args.details else summary(found).rstrip()
 
 
-@contextmanager
-def _session(model: str | None, conf: dict[str, str]) -> Iterator[SparkSession]:
-    """A quiet one, as what is printed is the placement; it ends with the block unless it ran before."""
-    from pyspark import SparkContext
-
-    from sparkllm.spark_session import session
-
-    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # pyspark's, repeats errors with a stack
-    ran = SparkContext._active_spark_context is not None
-    quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-    options = {k if k.startswith("spark.") else f"spark.sparkllm.{k}": v for k, v in conf.items()}
-    spark = session(model, app_name="sparkllm place", **options, **({} if ran else quiet))
-    try:
-        yield spark
-    finally:
-        if not ran:
-            spark.stop()
-
-
-def _table(spark: SparkSession, path: str) -> Any:
-    known = next((kind for suffix, kind in _FORMATS.items() if path.removesuffix(".gz").endswith(suffix)), "parquet")
-    options: dict[str, Any] = {"header": True, "multiLine": True, "escape": '"'} if known == "csv" else {}
-    return spark.read.format(known).options(**options).load(path)
-
-
 def _time(text: str) -> float:
     try:
         return seconds(text)
@@ -172,10 +131,3 @@ def _counts(text: str) -> dict[str, int]:
         return {name: int(count) for name, count in (part.split("=") for part in text.split(","))}
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected counts such as L4=8,H100=2, found {text!r}") from None
-
-
-def _pair(text: str, form: str) -> tuple[str, str]:
-    name, _, value = text.partition("=")
-    if not name or not value:
-        raise ConfigError(f"expected {form}, found {text!r}")
-    return name, value

@@ -134,6 +134,13 @@ class LLMConfig:
     )
     control_port: int = _setting(0, "Port of the driver's service that engines report to; 0: a free one.", least=0)
 
+    progress: str = _setting(
+        "auto",
+        "A bar while a query asks: `auto`, on the driver's terminal or in its notebook; `on`, elsewhere a line now and "
+        "then; `off`.",
+        choices=("auto", "on", "off"),
+    )
+
     window_rows: int = _setting(256, "Rows of the first window; each next one is four times as large.", least=1)
     max_window_rows: int = _setting(16384, "Rows of the largest window.", least=1)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sparkllm.backend.control.query import QueryProgress
     from sparkllm.backend.control.service import ControlService
 
-__all__ = ["open_channel", "progress", "told_of"]
+__all__ = ["open_channel", "progress", "told_by", "told_of"]
 
 _POLL_SECONDS = 0.5
 _LOCAL = "127.0.0.1"
@@ -76,7 +76,12 @@ def progress(spark: SparkSession | None = None) -> list[QueryProgress]:
             "progress() reads a service in the driver, which a client of Spark Connect cannot have; "
             "sparkllm.last_report(spark) asks the engines for what they have counted so far"
         )
-    service = _services.get(str(session.sparkContext.applicationId))
+    return told_by(str(session.sparkContext.applicationId))
+
+
+def told_by(application: str) -> list[QueryProgress]:
+    """The same, by Spark's id of the application; from any thread."""
+    service = _services.get(application)
     return service.progress() if service is not None else []
 
 

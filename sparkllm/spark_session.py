@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from pyspark import SparkContext
@@ -17,11 +18,12 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkllm.backend.client import stop as stop_engines
 from sparkllm.backend.paid import paid as paid_on_this_host
 from sparkllm.config import PREFIX, LLMConfig
-from sparkllm.control_channel import open_channel
+from sparkllm.control_channel import open_channel, told_by
 from sparkllm.errors import CallError, ConfigError, JavaError, SparkLLMError
-from sparkllm.optimizer.jar import build_jar, find_java
+from sparkllm.optimizer.jar import EXTENSION, build_jar, find_java
 from sparkllm.own_tasks import OwnTask, own_tasks
 from sparkllm.plain_session import is_connect, ready, remember
+from sparkllm.progress_watch import watch
 
 __all__ = [
     "FUNCTION",
@@ -37,7 +39,6 @@ __all__ = [
 ]
 
 _PACKAGE = "sparkllm.catalyst"
-_EXTENSION = f"{_PACKAGE}.SparkLLMExtensions"
 FUNCTION = "__llm_eval"  # the worker's own: (request, struct of fields) -> answer
 _REPORT_WAIT_MS = 10_000
 
@@ -99,7 +100,7 @@ def register(spark: SparkSession, model: str | None = None, *, _function: Any = 
     if missing:
         warnings.warn(
             f"sparkllm could not install: {'; '.join(missing)}; start the session with "
-            f"sparkllm.session() or spark.sql.extensions={_EXTENSION}",
+            f"sparkllm.session() or spark.sql.extensions={EXTENSION}",
             stacklevel=2,
         )
     for own in own_tasks().values():
@@ -108,6 +109,8 @@ def register(spark: SparkSession, model: str | None = None, *, _function: Any = 
     spark.udf.register(FUNCTION, _function if _function is not None else _llm_eval())
     channel, port = _load(spark, f"{_PACKAGE}.ControlChannel"), LLMConfig.from_spark(_sparkllm_conf(spark)).control_port
     open_channel(spark.sparkContext, port, channel.open, channel.close)
+    application = str(spark.sparkContext.applicationId)
+    watch(application, _load(spark, f"{_PACKAGE}.RunningCalls").of(_jvm_session(spark)), partial(told_by, application))
     return spark
 
 
@@ -257,7 +260,7 @@ def _jvm_session(spark: SparkSession) -> Any:
     except AttributeError:
         raise JavaError(
             "this is a Spark Connect session, where no jar can be loaded from the client; start the server with "
-            f"spark.sql.extensions={_EXTENSION}"
+            f"spark.sql.extensions={EXTENSION}"
         ) from None
 
 

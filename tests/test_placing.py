@@ -146,7 +146,7 @@ def test_what_is_meant_for_programs_is_json_alone(
 def test_what_is_wrong_is_said_in_one_line_before_spark_starts(
     query: str, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sparkllm.command_place._session", None)
+    monkeypatch.setattr("sparkllm.command_place.session_for", None)
     code, out, err = place(capsys, query, *arguments)
     assert (code, out) == (2, "")
     assert said in err.splitlines()[-1]

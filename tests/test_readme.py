@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
 import sparkllm
+from sparkllm.command_line import main
+from tests.settings import configured
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BASH = re.findall(r"```bash\n(.*?)```", README, flags=re.S)
 PYTHON = re.findall(r"```python\n(.*?)```", README, flags=re.S)
 CELLS = [
     re.split(r"(?<!\\)\|", line)[1].replace("\\|", "|") for line in README.splitlines() if line.startswith("| `llm")
@@ -40,6 +44,18 @@ def test_the_estimate_runs_as_it_stands(spark: SparkSession, capsys: pytest.Capt
     out = capsys.readouterr().out
     assert re.search(r"expected calls +3; equal prompts of different tasks", out)
     assert "about the price?" in out
+
+
+@pytest.mark.parametrize(("command", "shows"), [("sql", "product"), ("explain", "== Physical Plan ==")])
+def test_the_commands_run_as_they_stand(
+    spark: SparkSession, command: str, shows: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1])
+    [example] = [text for text in BASH if text.startswith(f"sparkllm {command} ")]
+    capsys.readouterr()
+    with configured(spark, {"spark.sparkllm.engine": "dry-run"}):
+        assert main(shlex.split(example)[1:]) == 0
+    assert shows in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from sparkllm.errors import JavaError
 
-__all__ = ["build_jar", "find_java"]
+__all__ = ["EXTENSION", "build_jar", "find_java"]
 
+EXTENSION = "sparkllm.catalyst.SparkLLMExtensions"  # what `spark.sql.extensions` names
 _RESOURCE = "sparkllm/tasks.json"
 _LEAST_JAVA = 17
 _GET_JAVA = (

@@ -60,6 +60,8 @@ case class LLMEvalExec(
     val (busyAt, tasksBusy) = (pools.flatMap(_ => position("busy_ms")), busy)
     executed = true
     Reports.began(this)
+    // rows outside a guard are not counted, and under a limit some may never come
+    RunningCalls.expect(rdd.id, if (guard.isEmpty && limit.isEmpty) KnownRows(child) else None)
     rdd.mapPartitionsWithIndex { (partition, in) =>
       val project = UnsafeProjection.create(columns, input)
       val asked = condition.map(g => Predicate.create(g, input))
