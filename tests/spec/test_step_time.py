@@ -181,3 +181,13 @@ def test_a_number_of_tokens_that_takes_longer_than_its_neighbours_is_known_by_it
     assert time.seconds(Step(1, 200)) / np.mean(others) == pytest.approx(
         truth.seconds(Step(1, 200)) / truth.seconds(Step(1)), rel=0.1
     )
+
+
+def test_tokens_of_few_requests_say_nothing_of_a_large_batch() -> None:
+    """A request costs time of its own: 72 tokens of eight requests took no longer than 64 of as many."""
+    points = [(8, 260, 0.0087, 8), (16, 260, 0.0107, 8), (72, 260, 0.0245, 8), (64, 2656, 0.0258, 64)]
+    times = StepTime(Profile([*points, (128, 2656, 0.0436, 64)]))
+    first, last = (times.seconds(Step(64, drafts, 2656)) for drafts in (8, 64))
+    plain = times.seconds(Step(64, 0, 2656))
+    assert first - plain == pytest.approx((last - plain) / 8, rel=0.05)
+    assert times.seconds(Step(8, 32, 260)) < 0.0258
