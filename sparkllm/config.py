@@ -19,6 +19,8 @@ __all__ = ["PREFIX", "LLMConfig"]
 PREFIX = "spark.sparkllm."
 _OPTIMIZER = "optimizer_"
 _CREDENTIALS = re.compile(r"://[^/]*:[^/]*@")
+_SECRET_URL = re.compile(r"://[^/]*@|[?#]")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")  # keys have small letters or hyphens
 
 
 def _setting(default: Any, doc: str, least: float | None = None, choices: Sequence[str] = ()) -> Any:
@@ -42,7 +44,10 @@ def _key(name: str) -> str:
 class LLMConfig:
     """Every setting of sparkllm. Field `max_model_len` is the Spark key `spark.sparkllm.maxModelLen`."""
 
-    model: str = _setting("demo", "Path or Hugging Face id of the model; `demo` is the small one that is shipped.")
+    model: str = _setting(
+        "demo",
+        "Path or Hugging Face id of the model, `demo`, the small one that is shipped, or `openai:NAME`, at `baseUrl`.",
+    )
     chat_template: str = _setting(
         "",
         "Chat template (path or Jinja text) in place of the model's own; `none`: plain text, for a base model.",
@@ -90,6 +95,32 @@ class LLMConfig:
         choices=("auto", "off", "ngram", "suffix", "draft:<model>", "eagle:<model>"),
     )
     engine_options: str = _setting("{}", "More vLLM engine arguments, as a JSON object.")
+
+    base_url: str = _setting(
+        "https://api.openai.com/v1", "For `openai:NAME`: what stands before /chat/completions; no key belongs in it."
+    )
+    api_key_env: str = _setting(
+        "OPENAI_API_KEY",
+        "Name of the environment variable of the executors that holds the endpoint's key; not the key.",
+    )
+    api_key_file: str = _setting("", "Path of a file on the executors that holds the endpoint's key instead.")
+    endpoint_concurrency: int = _setting(
+        32, "Most requests to an endpoint at a time, of all tasks of an executor host.", least=1
+    )
+    endpoint_timeout_seconds: float = _setting(120.0, "Longest answer of an endpoint; then it is asked again.", least=0)
+    endpoint_retry_seconds: float = _setting(
+        300.0,
+        "An endpoint that answers nothing at all for so long fails the query; until then it is asked again.",
+        least=0,
+    )
+    endpoint_tokenizer: str = _setting(
+        "",
+        "Folder or Hugging Face id of an endpoint's tokenizer, to count with; empty: the demo model's.",
+    )
+    endpoint_options: str = _setting(
+        "{}", 'More fields of each request to an endpoint, as a JSON object: {"reasoning_effort": "minimal"}.'
+    )
+
     max_in_flight: int = _setting(1024, "Most requests of one stream inside the engine at a time.", least=1)
     start_timeout_seconds: float = _setting(900.0, "Longest start of an engine before it counts as failed.", least=0)
     start_notice_seconds: float = _setting(
@@ -183,6 +214,16 @@ class LLMConfig:
                 "spark.sparkllm.ledgerSharedPath takes a URI without credentials, as settings reach logs; found some "
                 "before its @. Give them to the executors as the store's own environment variables, such as "
                 "spark.executorEnv.AWS_SECRET_ACCESS_KEY"
+            )
+        if _SECRET_URL.search(self.base_url):
+            raise ConfigError(
+                "spark.sparkllm.baseUrl takes an address without credentials, ? and #, as settings reach logs. Give "
+                "the key to the executors' environment, see spark.sparkllm.apiKeyEnv"
+            )
+        if not _VARIABLE.fullmatch(self.api_key_env):
+            raise ConfigError(
+                "spark.sparkllm.apiKeyEnv takes the name of an environment variable, in capitals, such as "
+                "OPENAI_API_KEY, and never the key itself, as settings reach logs; found something else"
             )
 
     @classmethod
