@@ -113,7 +113,7 @@ class LLMConfig:
         "An endpoint that answers nothing at all for so long fails the query; until then it is asked again.",
         least=0,
     )
-    endpoint_tokenizer: str = _setting(
+    endpoint_vocabulary: str = _setting(
         "",
         "Folder or Hugging Face id of an endpoint's tokenizer, to count with; empty: the demo model's.",
     )

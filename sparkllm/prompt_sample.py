@@ -100,7 +100,7 @@ def tokenizer_of(call: LLMCall, model: str, config: LLMConfig) -> tuple[PromptTo
     """What counts the tokens of a call's prompts, and what that is called."""
     chat = Chat.of(config, held=call.held)
     if is_endpoint(model):
-        return endpoint_tokenizer(config, model, chat), _ENDPOINTS if config.endpoint_tokenizer else _OURS
+        return endpoint_tokenizer(config, model, chat), _ENDPOINTS if config.endpoint_vocabulary else _OURS
     own = model_tokenizer(model, config.chat_template, chat)
     return (own, EXACT) if own else (RoughTokenizer(), _ROUGH)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,21 @@ def test_a_key_that_is_refused_is_one_error_and_what_was_answered_is_kept(
     server.turns = [LABELS]
     assert [row.label for row in spark.sql(CLASSIFY).collect()] == RIGHT
     assert len(server.bodies) == 4, "the first answer was kept"
+
+
+def test_the_readmes_example_runs_as_it_stands_but_for_the_address(
+    spark: SparkSession, server: Misbehaving, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.turns = [LABELS]
+    spark.table("few").createOrReplaceTempView("reviews")
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    [example] = [text for text in re.findall(r"```python\n(.*?)```", readme, flags=re.S) if "'openai:" in text]
+    address = "http://gateway:8000/v1"
+    assert address in example
+    with configured(spark, {"spark.sparkllm.model": "demo"}):
+        exec(compile(example.replace(address, server.url), "README.md", "exec"), {"spark": spark})
+    shown = capsys.readouterr().out
+    assert [shown.count(label) for label in ("positive", "negative", "neutral")] == [2, 1, 1]
 
 
 def test_what_is_estimated_for_an_endpoint_asks_nobody(spark: SparkSession, server: Misbehaving) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass, replace
@@ -94,11 +95,13 @@ def body_of(
     return {name: value for name, value in body.items() if name not in dialect.refused} | options
 
 
+@functools.lru_cache(maxsize=64)
 def _format_name(sampling: Sampling) -> str:
     schema = _schema(sampling)
     return f"{_FORMAT} {json.dumps(schema)}" if schema is not None else ""
 
 
+@functools.lru_cache(maxsize=64)  # the same object for all rows of a call: nobody changes it
 def _schema(sampling: Sampling) -> dict[str, Any] | None:
     if sampling.choices:
         label = {"type": "string", "enum": list(sampling.choices)}

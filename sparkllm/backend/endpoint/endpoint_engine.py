@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 from sparkllm.backend.chat import Chat, Frame
@@ -43,6 +44,8 @@ class EndpointEngine:
         self._dialect = Dialect.of(settings.base_url)
         self._remote = Remote(settings)
         self._room = asyncio.Semaphore(settings.concurrency)
+        self._failure: EndpointError | None = None
+        self._failed_at = 0.0
         frame = self._text.frame(Chat())
         self.info = EngineInfo(
             model=spec.model,
@@ -87,12 +90,23 @@ class EndpointEngine:
         messages = self._text.messages(token_ids)
         if messages is None:
             return Answer(None, "a prompt in the frame of an endpoint's messages was expected, found other tokens")
-        async with self._room:
-            reply = await self._ask(messages, sampling)
+        reply = await self._in_turn(messages, sampling)
         if reply.data is None:
             return Answer(None, reply.failure or f"the server refuses the request: {reply.refusal}")
         text = str(reply.data["choices"][0]["message"].get("content") or "")
         return read_answer(reply.data, sampling, len(token_ids), self._text.count(text))
+
+    async def _in_turn(self, messages: list[dict[str, str]], sampling: Sampling) -> Reply:
+        """What no row can be answered without is found once: those that have waited meanwhile are not sent for it."""
+        began = time.monotonic()
+        async with self._room:
+            if self._failure is not None and self._failed_at >= began:
+                raise self._failure
+            try:
+                return await self._ask(messages, sampling)
+            except EndpointError as error:
+                self._failure, self._failed_at = error, time.monotonic()
+                raise
 
     async def _ask(self, messages: list[dict[str, str]], sampling: Sampling) -> Reply:
         """In the dialect that is known; where that is refused, in others, of which one that is taken is kept."""

@@ -38,7 +38,7 @@ def marked(files: Mapping[str, Path], name: str) -> str:
     if "tokenizer.json" not in files:
         raise EngineStartError(
             f"a tokenizer.json was expected on the executor's host for {name}, found none "
-            f"(spark.sparkllm.endpointTokenizer): fetch it with `hf download {name} tokenizer.json`, or leave the "
+            f"(spark.sparkllm.endpointVocabulary): fetch it with `hf download {name} tokenizer.json`, or leave the "
             f"setting out to count with ours"
         )
     state = json.loads(files["tokenizer.json"].read_bytes())
@@ -50,7 +50,7 @@ def marked(files: Mapping[str, Path], name: str) -> str:
     else:
         return _with_marks(state)
     raise EngineStartError(
-        f"spark.sparkllm.endpointTokenizer takes a byte-level BPE, as its tokens become texts again; "
+        f"spark.sparkllm.endpointVocabulary takes a byte-level BPE, as its tokens become texts again; "
         f"{name} has {found}: leave the setting out to count with ours"
     )
 

@@ -191,7 +191,7 @@ class Remote:
         )
 
     def _say(self, reason: str) -> None:
-        now = time.monotonic()
-        if now - self._said.get(reason, -_QUIET_SECONDS) >= _QUIET_SECONDS:
-            self._said[reason] = now
+        now, kind = time.monotonic(), reason.partition(":")[0]  # what follows is the server's, and may always differ
+        if now - self._said.get(kind, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+            self._said[kind] = now
             log_line(f"the endpoint is asked again: {reason}")

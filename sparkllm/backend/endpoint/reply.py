@@ -61,7 +61,7 @@ def refusal_words(data: Any, messages: list[dict[str, str]], key: str) -> str:
     """
     error = _object(data).get("error", data)
     words = str(error.get("message") or error.get("detail") or "") if isinstance(error, dict) else str(error or "")
-    code = str(error.get("code") or error.get("type") or "")[:60] if isinstance(error, dict) else ""
+    code = next((c for c in map(_object(error).get, ("code", "type")) if isinstance(c, str) and c), "")[:60]
     sent = "\n".join(message["content"] for message in messages)
     words = words.replace(key, "***") if key else words
     windows = (words[i : i + _WINDOW] for i in range(max(1, len(words) - _WINDOW + 1)))

@@ -89,7 +89,7 @@ class EndpointSettings:
             concurrency=config.endpoint_concurrency,
             timeout_seconds=config.endpoint_timeout_seconds,
             retry_seconds=config.endpoint_retry_seconds,
-            tokenizer=resolve(config.endpoint_tokenizer or DEMO, "spark.sparkllm.endpointTokenizer"),
+            tokenizer=resolve(config.endpoint_vocabulary or DEMO, "spark.sparkllm.endpointVocabulary"),
             options=json.dumps(_options(config.endpoint_options), sort_keys=True),
         )
 

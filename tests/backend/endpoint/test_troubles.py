@@ -147,6 +147,13 @@ def test_what_is_wrong_for_all_rows_is_one_error_that_says_what_to_do(
     assert KEY not in str(caught.value)
 
 
+def test_rows_that_wait_are_not_sent_once_one_has_found_what_is_wrong_for_all(server: Misbehaving, ask: Ask) -> None:
+    server.turns = [FINE, refused(401, "no")]
+    with pytest.raises(EndpointError, match="401"):
+        ask(list(map(str, range(20))), endpoint_concurrency=1)
+    assert len(server.bodies) == 2
+
+
 def test_an_account_without_credit_is_not_asked_again(server: Misbehaving, ask: Ask) -> None:
     quota = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
     server.turns = [lambda body: (429, {}, quota)]
