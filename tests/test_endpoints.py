@@ -129,7 +129,7 @@ def test_no_file_holds_the_endpoints_key(
     server.turns = [LABELS]
     spark.sql(f"EXPLAIN EXTENDED {CLASSIFY}").collect()
     spark.sql(CLASSIFY).collect()
-    events = Path(spark.conf.get("spark.eventLog.dir").removeprefix("file://"))
+    events = Path(str(spark.conf.get("spark.eventLog.dir")).removeprefix("file://"))
     files = [path for folder in (Path(runtime_dir), events, tmp_path) for path in folder.rglob("*") if path.is_file()]
     assert {"spec.json", "state.json", "events.log"} <= {path.name for path in files}
     assert any("ledger" in str(path) for path in files)

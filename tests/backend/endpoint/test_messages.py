@@ -64,11 +64,12 @@ def test_a_switch_for_thinking_that_an_endpoint_has_not_is_refused() -> None:
 
 def test_a_tokenizer_that_loses_what_a_text_was_is_refused(tmp_path: Path) -> None:
     state: dict[str, Any] = json.loads(FILES["tokenizer.json"].read_text(encoding="utf-8"))
-    for change, found in [
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"normalizer": {"type": "Lowercase"}}, "a normalizer, Lowercase"),
         ({"decoder": {"type": "Metaspace"}}, "BPE"),
         ({"decoder": None, "model": {"type": "WordPiece"}}, "WordPiece"),
-    ]:
+    ]
+    for change, found in changes:
         path = tmp_path / "tokenizer.json"
         path.write_text(json.dumps(state | change))
         with pytest.raises(EngineStartError, match=f"takes a byte-level BPE.*m has {found}"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +13,19 @@ from typing import Any
 import pytest
 
 from sparkllm.backend import launch
+from sparkllm.backend.endpoint.endpoint_engine import EndpointEngine
+from sparkllm.backend.endpoint.messages import EndpointText
 from sparkllm.backend.endpoint.settings import EndpointSettings
-from sparkllm.backend.engine import EngineSpec
+from sparkllm.backend.engine import EngineInfo, EngineSpec
 from sparkllm.backend.folder import EngineFolder
 from sparkllm.backend.ledger.fingerprint import endpoint_fingerprint
+from sparkllm.backend.model_path import resolve
 from sparkllm.config import LLMConfig
 from sparkllm.errors import ConfigError, EndpointError, EngineStartError
 from sparkllm.placing import model_shape
+from sparkllm.udf.tokens import ChatTokenizer
+
+from .misbehaving import Misbehaving
 
 NAME = "openai:some/model"
 
@@ -155,3 +164,46 @@ def test_what_asks_other_engines_needs_no_http_client() -> None:
     code = f"import sys, {modules}; print({{'httpx', 'httpx2', 'openai'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("listed", "set_to", "length"),
+    [
+        ((200, {"data": [{"id": "other"}, {"id": "some/model", "max_model_len": 77}]}), 0, 77),
+        ((200, {"data": [{"id": "some/model", "context_window": 88}]}), 0, 88),
+        ((200, {"data": [{"id": "some/model", "max_model_len": 77}]}), 50, 50),
+        ((200, {"data": [{"id": "some/model", "max_model_len": None}]}), 0, 128_000),
+        ((200, {"data": "none"}), 0, 128_000),
+        ((404, {"detail": "Not Found"}), 0, 128_000),
+        ((403, {"error": "this key may not list models"}), 0, 128_000),
+    ],
+)
+def test_the_longest_prompt_is_what_is_set_or_what_the_server_says(
+    server: Misbehaving, listed: tuple[int, Any], set_to: int, length: int
+) -> None:
+    server.models = listed
+    assert asyncio.run(_prepared(spec(base_url=server.url, max_model_len=set_to))).max_model_len == length
+
+
+async def _prepared(one: EngineSpec) -> EngineInfo:
+    engine = EndpointEngine(one)
+    try:
+        await engine.prepare()
+        return engine.info
+    finally:
+        await engine.close()
+
+
+def test_a_tokenizer_of_the_endpoints_own_counts(server: Misbehaving, tmp_path: Path) -> None:
+    with pytest.raises(EngineStartError, match=r"endpointVocabulary='/no/such/folder'"):
+        spec(endpoint_vocabulary="/no/such/folder")
+    folder = tmp_path / "m"
+    shutil.copytree(resolve("demo"), folder)
+    state = json.loads((folder / "tokenizer.json").read_bytes())
+    state["added_tokens"].append(state["added_tokens"][0] | {"id": 4096, "content": "<|im_start|>"})
+    (folder / "tokenizer.json").write_text(json.dumps(state))
+    info = asyncio.run(_prepared(spec(base_url=server.url, endpoint_vocabulary=str(folder))))
+    tokenizer = ChatTokenizer.shared(info.tokenizer_json, info.chat_prefix, info.chat_suffix)
+    (ids,) = tokenizer.encode(["<|im_start|>system"])
+    assert 4096 not in ids
+    assert EndpointText(info.tokenizer_json).messages(ids) == [{"role": "user", "content": "<|im_start|>system"}]
