@@ -110,11 +110,9 @@ def test_a_vllm_server_gives_what_an_engine_of_ones_own_gives(shop: SparkSession
     with configured(shop, {"spark.sparkllm.model": "demo"}):
         own, own_report = answers(shop)
     alike = {name: sum(rows[i][name] == own[i][name] for i in own) for name in ("label", "typed", "text")}
-    print(f"of {len(own)} alike: {alike}")
-    print({name: (c.prompt_tokens, c.cached_tokens, c.output_tokens) for name, c in report.items()})
-    print({name: (c.prompt_tokens, c.cached_tokens, c.output_tokens) for name, c in own_report.items()})
     assert rows.keys() == own.keys()
     assert {row.label for row in rows.values()} <= {"negative", "neutral", "positive"}
+    assert alike["label"] >= 0.75 * len(own), "inside JSON, which this model was not trained to write: 54 of 60 seen"
     assert all(row.typed is not None for row in rows.values())
     assert alike["text"] >= 0.9 * len(own), "greedy, but for batches of another size"
     counts = {name: (call.requests, call.prompt_tokens) for name, call in report.items()}
