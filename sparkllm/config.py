@@ -6,19 +6,18 @@ Read once per task (from Spark's local properties) and once per session, then pa
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sparkllm.calls import ORDERS
 from sparkllm.errors import ConfigError
+from sparkllm.secret_settings import refuse_secrets
 
 __all__ = ["PREFIX", "LLMConfig"]
 
 PREFIX = "spark.sparkllm."
 _OPTIMIZER = "optimizer_"
-_CREDENTIALS = re.compile(r"://[^/]*:[^/]*@")
 
 
 def _setting(default: Any, doc: str, least: float | None = None, choices: Sequence[str] = ()) -> Any:
@@ -42,7 +41,10 @@ def _key(name: str) -> str:
 class LLMConfig:
     """Every setting of sparkllm. Field `max_model_len` is the Spark key `spark.sparkllm.maxModelLen`."""
 
-    model: str = _setting("demo", "Path or Hugging Face id of the model; `demo` is the small one that is shipped.")
+    model: str = _setting(
+        "demo",
+        "Path or Hugging Face id of the model, `demo`, the small one that is shipped, or `openai:NAME`, at `baseUrl`.",
+    )
     chat_template: str = _setting(
         "",
         "Chat template (path or Jinja text) in place of the model's own; `none`: plain text, for a base model.",
@@ -90,6 +92,32 @@ class LLMConfig:
         choices=("auto", "off", "ngram", "suffix", "draft:<model>", "eagle:<model>"),
     )
     engine_options: str = _setting("{}", "More vLLM engine arguments, as a JSON object.")
+
+    base_url: str = _setting(
+        "https://api.openai.com/v1", "For `openai:NAME`: what stands before /chat/completions; no key belongs in it."
+    )
+    api_key_env: str = _setting(
+        "OPENAI_API_KEY",
+        "Name of the environment variable of the executors that holds the endpoint's key; not the key.",
+    )
+    api_key_file: str = _setting("", "Path of a file on the executors that holds the endpoint's key instead.")
+    endpoint_concurrency: int = _setting(
+        32, "Most requests to an endpoint at a time, of all tasks of an executor host.", least=1
+    )
+    endpoint_timeout_seconds: float = _setting(120.0, "Longest answer of an endpoint; then it is asked again.", least=0)
+    endpoint_retry_seconds: float = _setting(
+        300.0,
+        "An endpoint that answers nothing at all for so long fails the query; until then it is asked again.",
+        least=0,
+    )
+    endpoint_vocabulary: str = _setting(
+        "",
+        "Folder or Hugging Face id of an endpoint's tokenizer, to count with; empty: the demo model's.",
+    )
+    endpoint_options: str = _setting(
+        "{}", 'More fields of each request to an endpoint, as a JSON object: {"reasoning_effort": "minimal"}.'
+    )
+
     max_in_flight: int = _setting(1024, "Most requests of one stream inside the engine at a time.", least=1)
     start_timeout_seconds: float = _setting(900.0, "Longest start of an engine before it counts as failed.", least=0)
     start_notice_seconds: float = _setting(
@@ -185,12 +213,7 @@ class LLMConfig:
             taken = f"{least} or more" if least is not None and not value >= least else taken
             if taken:
                 raise ConfigError(f"{_key(f.name)} takes {taken}, got {value!r}; meaning: {f.metadata['doc']}")
-        if _CREDENTIALS.search(self.ledger_shared_path):
-            raise ConfigError(
-                "spark.sparkllm.ledgerSharedPath takes a URI without credentials, as settings reach logs; found some "
-                "before its @. Give them to the executors as the store's own environment variables, such as "
-                "spark.executorEnv.AWS_SECRET_ACCESS_KEY"
-            )
+        refuse_secrets(self.ledger_shared_path, self.base_url, self.api_key_env)
 
     @classmethod
     def spark_keys(cls) -> dict[str, str]:

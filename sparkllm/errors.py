@@ -10,6 +10,7 @@ __all__ = [
     "BudgetError",
     "CallError",
     "ConfigError",
+    "EndpointError",
     "EngineDiedError",
     "EngineError",
     "EngineStartError",
@@ -47,6 +48,10 @@ class EngineError(SparkLLMError):
 
 class EngineStartError(EngineError):
     """The engine did not start: wrong model, not enough memory, no chat template, ..."""
+
+
+class EndpointError(EngineError):
+    """No row can be answered by the endpoint: a wrong key, model or address, or a server that is away for too long."""
 
 
 class EngineDiedError(EngineError):

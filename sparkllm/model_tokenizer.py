@@ -6,13 +6,16 @@ import numpy as np
 
 from sparkllm.backend.chat import Chat, Frame
 from sparkllm.backend.chat_template import template_text
+from sparkllm.backend.endpoint.messages import EndpointText, marked
+from sparkllm.backend.endpoint.settings import EndpointSettings
 from sparkllm.backend.model_files import chat_frames, model_files
 from sparkllm.backend.model_path import resolve
+from sparkllm.config import LLMConfig
 from sparkllm.errors import ConfigError, EngineStartError
 from sparkllm.udf.joints import Joints
 from sparkllm.udf.tokens import ChatTokenizer
 
-__all__ = ["RoughTokenizer", "model_tokenizer"]
+__all__ = ["RoughTokenizer", "endpoint_tokenizer", "model_tokenizer"]
 
 _BYTES_PER_TOKEN = 4
 
@@ -64,3 +67,15 @@ def model_tokenizer(model: str, chat_template: str = "", chat: Chat | None = Non
     except (EngineStartError, ConfigError):
         frame = Frame("", "")
     return ChatTokenizer.shared(files["tokenizer.json"].read_text(encoding="utf-8"), frame.prefix, frame.suffix)
+
+
+def endpoint_tokenizer(config: LLMConfig, model: str, chat: Chat) -> ChatTokenizer:
+    """What counts the tokens of prompts to `openai:NAME`; the server, which counts its own, is not asked.
+
+    Raises:
+        EngineStartError, ConfigError: see `marked`, `EndpointText.frame` and `EndpointSettings.of`.
+    """
+    name = EndpointSettings.of(config, model).tokenizer
+    tokenizer_json = marked(model_files(name), name)
+    frame = EndpointText(tokenizer_json).frame(chat)
+    return ChatTokenizer.shared(tokenizer_json, frame.prefix, frame.suffix)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sparkllm.backend.endpoint.settings import is_endpoint
 from sparkllm.backend.model_path import resolve
 from sparkllm.backend.placement import Catalog, Infeasible, ModelShape, Plan, Serving, load, plan
 from sparkllm.backend.placement.duration import seconds
@@ -83,6 +84,10 @@ def model_shape(model: str) -> ModelShape:
     """
     from huggingface_hub import try_to_load_from_cache  # comes with tokenizers
 
+    if is_endpoint(model):
+        raise ConfigError(
+            f"a placement is for GPUs of your own, {model!r} is on its server: name a model that vLLM runs"
+        )
     folder = resolve(model)
     if Path(folder).is_absolute():
         return ModelShape.from_folder(folder, model)

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from sparkllm.backend.chat import Chat
+from sparkllm.backend.endpoint.settings import is_endpoint
 from sparkllm.calls import LLMCall
 from sparkllm.config import LLMConfig
-from sparkllm.model_tokenizer import RoughTokenizer, model_tokenizer
+from sparkllm.model_tokenizer import RoughTokenizer, endpoint_tokenizer, model_tokenizer
 from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import NULL, Encoded, encode
 from sparkllm.udf.prefix_counts import PrefixCounter, PrefixCounts
@@ -29,6 +30,8 @@ __all__ = ["EXACT", "ROWS", "PromptSample", "asked_once", "sample_prompts", "tok
 ROWS = 10_000  # of a sample, where nobody says how many
 EXACT = "the model's tokenizer"
 _ROUGH = "four bytes each, the model's tokenizer is not on this machine"
+_OURS = "the demo model's tokenizer, the endpoint has one of its own"
+_ENDPOINTS = "the tokenizer that is set for the endpoint"
 _ORDER_ROWS = 4096  # as many as the first window of a task shows
 _BLOCK = 32  # vLLM's on a CPU as sparkllm sets it; a GPU's 16 serves a little more
 
@@ -95,7 +98,10 @@ def sample_prompts(call: LLMCall, model: str, frame: DataFrame, config: LLMConfi
 
 def tokenizer_of(call: LLMCall, model: str, config: LLMConfig) -> tuple[PromptTokenizer, str]:
     """What counts the tokens of a call's prompts, and what that is called."""
-    own = model_tokenizer(model, config.chat_template, Chat.of(config, held=call.held))
+    chat = Chat.of(config, held=call.held)
+    if is_endpoint(model):
+        return endpoint_tokenizer(config, model, chat), _ENDPOINTS if config.endpoint_vocabulary else _OURS
+    own = model_tokenizer(model, config.chat_template, chat)
     return (own, EXACT) if own else (RoughTokenizer(), _ROUGH)
 
 

@@ -8,12 +8,12 @@ import pytest
 
 import sparkllm
 from sparkllm import optimizer, udf
-from sparkllm.backend import control
+from sparkllm.backend import control, endpoint
 
 BACKEND = ("chat", "chat_template", "start_advice", "start_error", "thoughts")
 MODULES = ["sparkllm.model_tokenizer", "sparkllm.report_budget", *(f"sparkllm.backend.{name}" for name in BACKEND)] + [
     info.name
-    for package in (optimizer, udf, control)
+    for package in (optimizer, udf, control, endpoint)
     for info in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
 ]
 

@@ -11,6 +11,7 @@ import pytest
 
 from sparkllm.backend.launch import _environment
 
+ENDPOINT = "sk-CanaryOfTheEndpoint"
 HF, OTHER, FIELD = "hf_CanaryOfTheHub", "CanaryOfTheEnvironment", "CanaryOfTheField"
 
 QUERY = """
@@ -37,10 +38,14 @@ spark.stop()
 """
 
 
-def test_the_engine_gets_the_hubs_token_and_not_sparks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_gets_the_hubs_token_and_the_endpoints_key_and_not_sparks_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("HF_TOKEN", HF)
+    monkeypatch.setenv("OPENAI_API_KEY", ENDPOINT)
     monkeypatch.setenv("PYTHON_WORKER_FACTORY_SECRET", OTHER)
     assert _environment()["HF_TOKEN"] == HF
+    assert _environment()["OPENAI_API_KEY"] == ENDPOINT
     assert OTHER not in _environment().values()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sparkllm.backend.engine import Answer, Sampling
 from sparkllm.backend.thoughts import Cut, Thoughts, cut_thoughts
 
-__all__ = ["AnswerReader"]
+__all__ = ["AnswerReader", "why_no_value"]
 
 
 class AnswerReader:
@@ -44,7 +44,7 @@ class AnswerReader:
             return Answer(None, f"the engine ended the request: {finish}", *counts)
         # The token that ended the answer is not part of it.
         answer = self._without_thoughts(prompt, ids[:-1] if finish == "stop" else ids, sampling)
-        wrong = self._wrong(answer, finish == "length", len(ids), sampling)
+        wrong = why_no_value(answer, finish == "length", len(ids), sampling)
         return Answer(None, wrong[0], *counts, truncated=wrong[1]) if wrong else Answer(answer.text, None, *counts)
 
     def _without_thoughts(self, prompt: Sequence[int], ids: Sequence[int], sampling: Sampling) -> Cut:
@@ -58,19 +58,19 @@ class AnswerReader:
             return Cut(after or "", thought=True, open=after is None)
         return cut_thoughts(parts, thoughts.left_open(prompt, self._tokenizer))
 
-    @staticmethod
-    def _wrong(answer: Cut, cut: bool, tokens: int, sampling: Sampling) -> tuple[str, bool] | None:
-        """Why there is no value, and whether it is that it was cut. Errors reach logs: no text that may hold data."""
-        raise_it = "raise spark.sparkllm.maxTokens or max_tokens"
-        if answer.thought and not answer.text.strip() and (cut or answer.open):
-            if not cut:
-                return "the model ended its answer inside a thought", False
-            why = f"all {tokens} tokens went into the model's thought, before it answered"
-            return f"{why}; {raise_it}, or set spark.sparkllm.thinking=off", True
-        if cut and (sampling.json_schema or sampling.whole):
-            what = "JSON" if sampling.json_schema else "text"
-            return f"the answer was cut after {tokens} tokens, before its {what} had ended; {raise_it}", True
-        if sampling.choices and answer.text not in sampling.choices:
-            why = f"max_tokens={sampling.max_tokens} cut it" if cut else "stop"
-            return f"the answer is not one of the labels ({why})", cut
-        return None
+
+def why_no_value(answer: Cut, cut: bool, tokens: int, sampling: Sampling) -> tuple[str, bool] | None:
+    """Why there is no value, and whether it is that it was cut. Errors reach logs: no text that may hold data."""
+    raise_it = "raise spark.sparkllm.maxTokens or max_tokens"
+    if answer.thought and not answer.text.strip() and (cut or answer.open):
+        if not cut:
+            return "the model ended its answer inside a thought", False
+        why = f"all {tokens} tokens went into the model's thought, before it answered"
+        return f"{why}; {raise_it}, or set spark.sparkllm.thinking=off", True
+    if cut and (sampling.json_schema or sampling.whole):
+        what = "JSON" if sampling.json_schema else "text"
+        return f"the answer was cut after {tokens} tokens, before its {what} had ended; {raise_it}", True
+    if sampling.choices and answer.text not in sampling.choices:
+        why = f"max_tokens={sampling.max_tokens} cut it" if cut else "stop"
+        return f"the answer is not one of the labels ({why})", cut
+    return None

@@ -31,9 +31,9 @@ from sparkllm.backend.ledger.settings import LedgerSettings
 from sparkllm.backend.state import EngineState
 from sparkllm.backend.submission import Submission
 from sparkllm.backend.sweep import engines
-from sparkllm.backend.wire import AUTHORIZATION, ENGINE_DIED, PROMPTS, location
+from sparkllm.backend.wire import AUTHORIZATION, ENDPOINT_FAILED, ENGINE_DIED, PROMPTS, location
 from sparkllm.config import LLMConfig
-from sparkllm.errors import ConfigError, EngineDiedError, EngineError, EngineStartError
+from sparkllm.errors import ConfigError, EndpointError, EngineDiedError, EngineError, EngineStartError
 
 __all__ = ["EngineClient", "Submission", "connect", "stop"]
 
@@ -267,12 +267,15 @@ class EngineClient:
         """What a broken call means: the engine is gone, or only this call failed."""
         if isinstance(error, EngineError):
             return error
+        told = getattr(error, "extra_info", b"")
+        if told.startswith(ENDPOINT_FAILED):
+            return EndpointError(f"{told.removeprefix(ENDPOINT_FAILED).decode()}. Log: {self.log}")
         deadline = time.monotonic() + _DEATH_SECONDS
         while not (reason := self._why_gone()) and time.monotonic() < deadline:
             time.sleep(0.05)
         if not reason and not self._folder.state().serving:  # whatever its watchdog has come to say
             reason = "its server is gone"
-        if not reason and getattr(error, "extra_info", b"") != ENGINE_DIED:
+        if not reason and told != ENGINE_DIED:
             return EngineError(f"the engine could not do what was asked: {error}. Log: {self.log}")
         reason = reason or "it no longer works"
         message = (

@@ -13,6 +13,8 @@ from typing import Any, Protocol, Self
 from sparkllm.backend.chat import Chat, Frame
 from sparkllm.backend.chat_template import template_text
 from sparkllm.backend.cpu_dtype import fastest_dtype
+from sparkllm.backend.endpoint.settings import OPENAI, EndpointSettings, is_endpoint
+from sparkllm.backend.json_setting import json_setting
 from sparkllm.backend.model_path import fingerprint, resolve
 from sparkllm.backend.speculation import resolve_speculation
 from sparkllm.config import LLMConfig
@@ -171,8 +173,9 @@ class EngineSpec:
         fingerprint: changes when the files of a local model change.
         devices: `cpu`, or the GPUs that it is given or are visible (`CUDA_VISIBLE_DEVICES`), or `all`.
         speculation: off, auto, ngram, suffix, draft:<folder or hub id> or eagle:<folder or hub id>.
-        engine: `vllm`, or `dry-run`.
+        engine: `vllm`, `dry-run`, or `openai` for a model behind an endpoint.
         tokens_per_second: of a dry run; 0: at once.
+        endpoint: `EndpointSettings` as JSON; empty for others.
     """
 
     application: str
@@ -193,6 +196,7 @@ class EngineSpec:
     engine: str = "vllm"
     tokens_per_second: float = 0.0
     hang_seconds: float = 300.0
+    endpoint: str = ""
 
     @classmethod
     def of(cls, config: LLMConfig, model: str | None, application: str, gpus: tuple[str, ...] = ()) -> Self:
@@ -203,8 +207,10 @@ class EngineSpec:
 
         Raises:
             EngineStartError: a model's folder, the chat template's file or the drafter's package is not there.
-            ConfigError: `engine_options` is not a JSON object, or holds a secret.
+            ConfigError: `engine_options` is not a JSON object, or holds a secret; see `EndpointSettings.of`.
         """
+        if is_endpoint(model or config.model):
+            return cls._of_endpoint(config, model or config.model, application)
         resolved = resolve(model or config.model)
         devices, options = visible_devices(gpus), _options(config.engine_options)
         if len(gpus) > 1 and devices != _CPU:
@@ -230,6 +236,21 @@ class EngineSpec:
             engine=config.engine,
             tokens_per_second=config.dry_run_tokens_per_second if dry else 0.0,
             hang_seconds=config.hang_seconds,
+        )
+
+    @classmethod
+    def _of_endpoint(cls, config: LLMConfig, model: str, application: str) -> Self:
+        """What is vLLM's alone stays out, so that it starts no other engine."""
+        return cls(
+            application=application,
+            model=model,
+            fingerprint="",
+            devices=_CPU,
+            max_model_len=config.max_model_len,
+            idle_seconds=config.idle_seconds,
+            engine=OPENAI,
+            hang_seconds=config.hang_seconds,
+            endpoint=EndpointSettings.of(config, model).to_json(),
         )
 
     @property
@@ -267,16 +288,8 @@ def _has_cpu_build() -> bool:
 
 
 def _options(text: str) -> dict[str, Any]:
-    try:
-        options: Any = json.loads(text or "{}")
-    except ValueError as error:
-        options = error
-    if not isinstance(options, dict):
-        found = options if isinstance(options, ValueError) else f"a {type(options).__name__}"  # the text may be secret
-        raise ConfigError(
-            f"spark.sparkllm.engineOptions takes a JSON object of vLLM engine arguments, "
-            f'such as {{"tensor_parallel_size": 2}}; found {found}'
-        )
+    what = 'vLLM engine arguments, such as {"tensor_parallel_size": 2}'
+    options = json_setting("spark.sparkllm.engineOptions", text, what)
     if isinstance(options.get("hf_token"), str):
         raise ConfigError(
             "spark.sparkllm.engineOptions takes no secrets, as settings reach logs; found hf_token. "

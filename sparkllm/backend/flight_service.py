@@ -21,8 +21,8 @@ from sparkllm.backend.ledger.settings import LedgerSettings
 from sparkllm.backend.log_line import log_line
 from sparkllm.backend.requests import Requests
 from sparkllm.backend.token_check import TokenCheck
-from sparkllm.backend.wire import ANSWERS, ENGINE_DIED, Prompt, answer_batch, prompt_rows
-from sparkllm.errors import EngineDiedError, SparkLLMError
+from sparkllm.backend.wire import ANSWERS, ENDPOINT_FAILED, ENGINE_DIED, Prompt, answer_batch, prompt_rows
+from sparkllm.errors import EndpointError, EngineDiedError, SparkLLMError
 
 __all__ = ["FlightService"]
 
@@ -64,6 +64,8 @@ class FlightService(flight.FlightServerBase):
                         writer.write_batch(answer_batch(answers))
         except EngineDiedError as error:
             raise flight.FlightUnavailableError(str(error), ENGINE_DIED) from error
+        except EndpointError as error:
+            raise flight.FlightInternalError(str(error), ENDPOINT_FAILED + str(error).encode()) from error
 
     def do_action(self, context: Any, action: flight.Action) -> Iterator[bytes]:
         """One JSON value for each of: info, agree, counters, faults, frame, reset_prefix_cache, stop; recall:

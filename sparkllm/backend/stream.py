@@ -16,7 +16,7 @@ from sparkllm.backend.ledger.ledger import Ledger, may_be_kept
 from sparkllm.backend.log_line import log_line
 from sparkllm.backend.quarantine import digest_of
 from sparkllm.backend.wire import Prompt
-from sparkllm.errors import EngineDiedError
+from sparkllm.errors import EndpointError, EngineDiedError
 
 if TYPE_CHECKING:
     from sparkllm.backend.requests import Requests
@@ -51,8 +51,8 @@ class Stream:
         self._reporter = requests.reporter(terms) if terms is not None else None
         self._spending = self._reporter.spending(query, terms) if self._reporter and terms else None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._died: EngineDiedError | None = None
-        self._outcomes: queue.SimpleQueue[tuple[int, Answer] | EngineDiedError] = queue.SimpleQueue()
+        self._died: EngineDiedError | EndpointError | None = None
+        self._outcomes: queue.SimpleQueue[tuple[int, Answer] | EngineDiedError | EndpointError] = queue.SimpleQueue()
 
     def start(self, rows: list[Prompt]) -> None:
         """Hand prompts to the engine."""
@@ -65,7 +65,8 @@ class Stream:
         """The answers that are there, after waiting at most `timeout` seconds for the first.
 
         Raises:
-            EngineDiedError: the engine is gone, and all answers that came before have been handed over.
+            EngineDiedError, EndpointError: the engine is gone, or its endpoint answers no row; all answers that came
+                before have been handed over.
         """
         if self._died is not None:
             raise self._died
@@ -79,7 +80,7 @@ class Stream:
                 outcomes.append(self._outcomes.get_nowait())
         answers = []
         for outcome in outcomes:
-            if isinstance(outcome, EngineDiedError):
+            if isinstance(outcome, (EngineDiedError, EndpointError)):
                 self._died = outcome
             else:
                 answers.append(outcome)
@@ -106,7 +107,7 @@ class Stream:
                 answer = await self._ask(prompt)
             else:
                 answer = await self._requests.flights.answer(prompt.key, lambda: self._recall_or_ask(prompt))
-        except EngineDiedError as error:
+        except (EngineDiedError, EndpointError) as error:
             self._outcomes.put(error)
             return
         except Exception as error:  # a mistake of ours: the engine serves, and the other rows have their answers
@@ -148,7 +149,7 @@ class Stream:
     async def _ask_engine(self, prompt: Prompt) -> Answer:
         try:
             answer = await self._requests.engine.answer(f"{self._name}-{prompt.id}", prompt.token_ids, self._sampling)
-        except EngineDiedError:
+        except (EngineDiedError, EndpointError):
             self._count(failed=1)
             raise
         except asyncio.CancelledError:

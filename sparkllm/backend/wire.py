@@ -13,8 +13,8 @@ from sparkllm.backend.engine import Answer
 from sparkllm.backend.ledger.exchange import Beside
 
 __all__ = [
-    "ANSWERS", "AUTHORIZATION", "ENGINE_DIED", "PROMPTS", "Prompt", "answer_batch", "location", "prompt_batch",
-    "prompt_rows",
+    "ANSWERS", "AUTHORIZATION", "ENDPOINT_FAILED", "ENGINE_DIED", "PROMPTS", "Prompt", "answer_batch", "location",
+    "prompt_batch", "prompt_rows",
 ]  # fmt: skip
 
 # key and field_order are null where the answer is not to be kept
@@ -40,6 +40,8 @@ _OUTCOME = attrgetter(*ANSWERS.names[1:])
 AUTHORIZATION = "authorization"
 # Flight's `extra_info` of an error: the engine is gone, not only this stream.
 ENGINE_DIED = b"engine died"
+# The same, and the message comes after it: the engine is well, its endpoint answers no row.
+ENDPOINT_FAILED = b"endpoint failed: "
 
 
 class Prompt(NamedTuple):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from sparkllm.backend.engine import EngineSpec
 from sparkllm.backend.model_path import fingerprint
 
-__all__ = ["answers_fingerprint"]
+__all__ = ["answers_fingerprint", "endpoint_fingerprint"]
 
 # vLLM's arguments that say where and how fast, and nothing of the answer.
 _WHERE_AND_HOW_FAST = {
@@ -38,3 +39,12 @@ def answers_fingerprint(spec: EngineSpec, revision: str, tokenizer_json: str, fr
     parts = [fingerprint(spec.model), revision, tokenizer_json, frame, str(max_model_len), spec.dtype]
     parts.append(json.dumps(options, sort_keys=True))
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+
+
+def endpoint_fingerprint(base_url: str, model: str, options: dict[str, Any]) -> str:
+    """24 hexadecimal digits: of the address, the model's name and what else each request says.
+
+    A server that puts another model behind the same name does not tell: clear the ledger then.
+    """
+    parts = json.dumps(["endpoint", base_url, model, options], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:24]
