@@ -59,7 +59,7 @@ def draw(panel: Any, cells: list[dict[str, Any]]) -> None:
         at = np.arange(len(cells)) + (number - (len(choices) - 1) / 2) * 1.1 * WIDTH
         found = [ratios(cell["turns"], name, "k = 0") for cell in cells]
         middle = np.array([median(values) for values in found])
-        low, high = np.quantile(found, [0.25, 0.75], axis=1)
+        low, high = np.transpose([np.quantile(values, [0.25, 0.75]) for values in found])  # some have more turns
         colour = COLOURS.get(name) or BLUES[number % len(BLUES)]
         panel.bar(at, middle, WIDTH, color=colour, label=NAMES.get(name, name))
         panel.vlines(at, low, high, color="black", linewidth=0.6)
