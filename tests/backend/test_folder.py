@@ -122,7 +122,7 @@ def test_the_executor_holds_the_lease_of_a_spark_python_worker() -> None:
 def test_a_worker_whose_executor_has_died_holds_its_own_lease() -> None:
     daemon = "import time; time.sleep(60)"
     executor = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {daemon!r}, "
-    executor += "'pyspark.daemon'], stdout=subprocess.DEVNULL); "
+    executor += "'pyspark.daemon'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL); "
     out = subprocess.run([sys.executable, "-c", executor + "print(p.pid)"], capture_output=True, text=True, check=False)
     pid = int(out.stdout)
     try:
