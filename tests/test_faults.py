@@ -16,7 +16,7 @@ from tests.engine_faults import strike
 from tests.killing_processor import engine_options
 from tests.settings import configured
 
-ROWS = 600
+ROWS = 1800  # a fast engine must not be done before a death is noticed, half a second later
 QUERY = "SELECT id, llm('Continue the text.', text) AS answer FROM numbers"
 MOST_UNDER_WAY = 128
 SETTINGS = {"spark.sparkllm.maxTokens": "12", "spark.sparkllm.maxInFlight": str(MOST_UNDER_WAY)}

@@ -24,7 +24,7 @@ from tests.optimizer.standalone import Cluster
 
 __all__ = ["BUDGET", "LONG", "ROWS", "SHARED", "SHORT", "TASKS"]
 
-LONG, SHORT, TASKS = 3000, 4, 6  # rows of the task that Spark takes to be slow, and of each other one
+LONG, SHORT, TASKS = 3000, 4, 6  # rows of the task that Spark takes to be slow, and of each other one; below 10,000
 SHARED = 200  # prompts that two executors ask at the same time
 ROWS, BUDGET = 150, 225  # both calls of the query ask one of them for each row
 
@@ -82,8 +82,8 @@ def _attempts(spark: SparkSession, group: str) -> int:
 def second_attempt(spark: SparkSession, lives: EngineLives) -> dict[str, Any]:
     """One task of many rows beside short ones: Spark runs it twice at a time."""
     before = lives.total("requests")
-    last = f"1000 * id + IF(id = 0, {LONG}, {SHORT}) - 1"
-    rows = spark.range(0, TASKS, 1, TASKS).selectExpr(f"explode(sequence(1000 * id, {last})) AS id")
+    last = f"10000 * id + IF(id = 0, {LONG}, {SHORT}) - 1"
+    rows = spark.range(0, TASKS, 1, TASKS).selectExpr(f"explode(sequence(10000 * id, {last})) AS id")
     rows.createOrReplaceTempView("rows")
     spark.sparkContext.setJobGroup("second", "second")
     call = "llm('Continue.', concat('number ', id, ' and what comes next'))"
