@@ -56,7 +56,9 @@ class StepTime:
 
     def __init__(self, profile: Profile, correction: Correction | None = None) -> None:
         self._context = ContextCost.of(profile.target)
-        points = ((n, s - self._of_context(n, context, *requests)) for n, context, s, *requests in _rising(profile))
+        points = (
+            (n, s - self._of_context(n, context, *requests)) for n, context, s, *requests in _of_most_requests(profile)
+        )
         self._curve = Curve(points, proportional=True)
         self._profile = profile
         self._drafts: dict[tuple[int, int], Floats] = {}
@@ -116,7 +118,7 @@ class StepTime:
         return self._drafts[batch, most]
 
 
-def _rising(profile: Profile) -> list[tuple[int, int, float] | tuple[int, int, float, int]]:
+def _of_most_requests(profile: Profile) -> list[tuple[int, int, float] | tuple[int, int, float, int]]:
     """The target's points where more tokens are of as many requests or more.
 
     A request has a cost of its own, in sampling and in the scheduler. So 72 tokens of eight requests may take less time
