@@ -146,7 +146,7 @@ class ControlledEngine:
         self.most = int(self.scheduler.num_spec_tokens)
         self.sampler.runner = runner = core.model_executor.driver_worker.worker.model_runner
         shape = self._engine.model_config.hf_config
-        self.clock = Clock(str(runner.device))
+        self.clock = Clock(str(runner.device), self._engine.model_config.dtype)
         self.device, self.shape = str(runner.device), f"hidden {shape.hidden_size}, {shape.num_hidden_layers} layers"
         self._placeholders = bool(self._engine.vllm_config.scheduler_config.async_scheduling)
         self._last = 0

@@ -32,13 +32,17 @@ class Clock:
     The core itself may be slower at one moment than at the next, by its neighbour's work or its clock rate: the same
     step took up to twice as long. So CPU time is measured by a yardstick, a few products of matrices before each step:
     a second is what took one second while the yardstick took what it did at the start. That leaves half of the spread.
+
+    Args:
+        device: where the engine computes, as torch names it.
+        dtype: in which; in one that the CPU has no instructions for, the yardstick would take longer than the steps.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, dtype: Any) -> None:
         alone = device == "cpu" and len(os.sched_getaffinity(0)) == 1
         self.name = "CPU time, by a yardstick" if alone else "wall"
         self._now = time.process_time if alone else time.perf_counter
-        self._yardstick = _Yardstick(self._now) if alone else None
+        self._yardstick = _Yardstick(self._now, dtype) if alone else None
 
     def step(self, took: Took, step: Callable[[], Any]) -> None:
         """Do it, and add its time to `took`."""
@@ -50,12 +54,12 @@ class Clock:
 
 
 class _Yardstick:
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], dtype: Any) -> None:
         import torch
 
         self._now = now
-        rows = torch.randn(_ROWS, _WIDE, dtype=torch.bfloat16)
-        weights = [torch.randn(_LONG, _WIDE, dtype=torch.bfloat16) for _ in range(_TIMES)]
+        rows = torch.randn(_ROWS, _WIDE, dtype=dtype)
+        weights = [torch.randn(_LONG, _WIDE, dtype=dtype) for _ in range(_TIMES)]
         self._work = lambda: [torch.nn.functional.linear(rows, weight) for weight in weights]
         self._usual = median(self._seconds() for _ in range(_FIRST))
 

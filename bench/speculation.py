@@ -79,7 +79,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--draft", type=Path, required=True, help="folder of the draft model")
     parser.add_argument("--parts", nargs="+", default=["grid", "jumps", "drains"], choices=["grid", "jumps", "drains"])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--more", type=int, default=0, help="further turns of what is close to the best of the grid")
+    parser.add_argument("--more", type=int, default=0, help="further turns of what is close to the best")
     parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--acceptances", type=float, nargs="+", default=list(ACCEPTANCES))
     parser.add_argument("--seconds", type=float, default=1.0, help="of a turn without drafts")
@@ -128,6 +128,12 @@ def turns(engine: ControlledEngine, names: list[str], repeats: int, seed: int) -
         yield from names
 
 
+def rounds(engine: ControlledEngine, found: dict[str, list[dict[str, Any]]], args: argparse.Namespace) -> Iterator[str]:
+    """The turns of everything, then the further ones of what is close to the best by what was `found`."""
+    yield from turns(engine, list(found), args.repeats, args.seed)
+    yield from turns(engine, contenders(found), args.more, args.seed + args.repeats)
+
+
 def grid(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Every cell: for each choice its turns."""
     for batch in args.batches:
@@ -138,9 +144,7 @@ def grid(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[st
                 steady(engine, offered[name], batch, SETTLE)
             steps = steps_of(engine, offered["k = 0"], batch, args.seconds)
             found: dict[str, list[dict[str, Any]]] = {name: [] for name in offered}
-            for name in turns(engine, list(offered), args.repeats, args.seed):
-                found[name].append(steady(engine, offered[name], batch, steps))
-            for name in turns(engine, contenders(found), args.more, args.seed + args.repeats):
+            for name in rounds(engine, found, args):
                 found[name].append(steady(engine, offered[name], batch, steps))
             yield {"batch": batch, "acceptance": acceptance, "steps": steps, "turns": found}
 
@@ -201,13 +205,12 @@ def drains(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[
         goodput: dict[str, Choice] = choices(engine)
         del goodput["known"]
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in goodput}
-        batches: list[int] = []
-        for name in turns(engine, list(goodput), args.repeats, args.seed):
+        for name in rounds(engine, found, args):
             goodput[name]()
             engine.start(lengths.tolist())
             took, batches = engine.drain()
-            speed = int(lengths.sum()) / took.seconds
-            found[name].append(vars(took) | {"tokens_per_second": speed, "steps": len(batches)})
+            reached = int(lengths.sum()) / took.seconds
+            found[name].append(vars(took) | {"tokens_per_second": reached, "steps": len(batches)})
         yield {"acceptance": acceptance, "requests": REQUESTS, "tokens": int(lengths.sum()), "turns": found}
 
 

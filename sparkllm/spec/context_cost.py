@@ -16,7 +16,7 @@ import numpy as np
 
 from sparkllm.spec.arrays import Floats, Ints
 
-__all__ = ["ContextCost"]
+__all__ = ["ContextCost", "slope"]
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,12 @@ def _not_negative(inputs: Floats, seconds: Floats) -> tuple[float, float]:
         both = np.linalg.lstsq(inputs, seconds, rcond=None)[0]
         if (both >= 0).all():
             return float(both[0]), float(both[1])
-    alone = [_slope(column, seconds) for column in inputs.T]
+    alone = [slope(column, seconds) for column in inputs.T]
     left = [float(((seconds - a * column) ** 2).sum()) for a, column in zip(alone, inputs.T, strict=True)]
     return (alone[0], 0.0) if left[0] <= left[1] else (0.0, alone[1])
 
 
-def _slope(inputs: Floats, seconds: Floats) -> float:
+def slope(inputs: Floats, seconds: Floats) -> float:
+    """Least squares of one coefficient that is 0 or more."""
     square = float(inputs @ inputs)
     return max(0.0, float(inputs @ seconds) / square) if square else 0.0

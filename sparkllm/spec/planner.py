@@ -42,7 +42,7 @@ class Planner:
 
     def plan(self, step: Step, known: Estimates, drafts: DraftsAtHand) -> tuple[Ints, int]:
         """Draft tokens to verify of each request, (n,), and the next draft length."""
-        draft = self._step_time.draft(step.batch, self._most)
+        draft = self._step_time.draft(step, self._most)
         alone = self._step_time.verify(replace(step, prefill_tokens=0), self._most * step.batch)
         free, plain = bool(draft[-1] <= draft[0]), float(alone[0] + draft[0])
         limit, token = self._allowance.limit(plain), plain / step.batch

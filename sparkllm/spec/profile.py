@@ -29,13 +29,13 @@ class Profile:
             verified drafts, (.., requests) behind them. Some batched tokens should be measured at two contexts: without
             that the cost of context is taken as 0. They should reach the most requests times K + 1: behind the last
             point, time is taken to grow in proportion to the tokens.
-        draft: (requests, draft length, seconds) of the drafter alone; length 0 is what it costs when nothing is asked,
-            and a length that was not measured takes the nearest shorter or longer one's. Empty for drafters that cost
-            about nothing.
+        draft: (requests, draft length, seconds, context tokens of the whole batch) of the drafter alone; length 0 is
+            what it costs when nothing is asked. Without contexts (three numbers), or with one alone, that of context is
+            taken as 0. Empty for drafters that cost about nothing.
     """
 
     target: Sequence[tuple[int, int, float] | tuple[int, int, float, int]]
-    draft: Sequence[tuple[int, int, float]] = ()
+    draft: Sequence[tuple[int, int, float] | tuple[int, int, float, int]] = ()
 
 
 class Curve:

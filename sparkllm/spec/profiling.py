@@ -129,8 +129,9 @@ def profile_of(measurements: Sequence[Measurement]) -> Profile | None:
         plain = {verified: s for (verified, asked), s in seconds.items() if not asked}
         target += [(batch * (1 + verified), context, s, batch) for verified, s in plain.items()]
         if _PLAIN in seconds:
-            longer = [(batch, asked, max(0.0, s - seconds[_PLAIN])) for (_, asked), s in seconds.items() if asked]
-            draft += [(batch, 0, 0.0), *longer] if longer else []
+            plainly = seconds[_PLAIN]
+            longer = [(batch, asked, max(0.0, s - plainly), context) for (_, asked), s in seconds.items() if asked]
+            draft += [(batch, 0, 0.0, context), *longer] if longer else []
     return Profile(tuple(target), tuple(draft)) if target else None
 
 

@@ -1,6 +1,6 @@
 """The predicted time of an engine step (SmartSpec, arXiv 2406.14066):
 
-    seconds = (curve(batched tokens) + context cost) * residual(batched tokens) + draft(requests, draft length)
+    seconds = (curve(batched tokens) + context cost) * residual(batched tokens) + draft(requests, draft length, context)
 
 The curve and the draft's table come from a profile; five factors on their terms follow the measured steps, and
 residuals what no sum of terms can say. Prefill tokens are batched tokens: with them a decode token stands higher on the
@@ -10,8 +10,6 @@ laws than decodes; it has no residual.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +17,7 @@ import numpy as np
 from sparkllm.spec.arrays import Floats
 from sparkllm.spec.context_cost import ContextCost
 from sparkllm.spec.correction import Correction
+from sparkllm.spec.draft_time import DraftTime
 from sparkllm.spec.profile import Curve, Profile
 from sparkllm.spec.residuals import Residuals
 
@@ -60,8 +59,7 @@ class StepTime:
             (n, s - self._of_context(n, context, *requests)) for n, context, s, *requests in _of_most_requests(profile)
         )
         self._curve = Curve(points, proportional=True)
-        self._profile = profile
-        self._drafts: dict[tuple[int, int], Floats] = {}
+        self._drafts = DraftTime(profile.draft)
         self._correction, self._residuals = correction or Correction(5), Residuals()
 
     @property
@@ -83,9 +81,9 @@ class StepTime:
         target = parts[_BASE] + parts[_PREFILL] + self.factors[_TOKENS] * tokens + self.factors[_CONTEXT] * context
         return target if step.prefill_tokens else target * self._residuals.of(step.batch + drafts)
 
-    def draft(self, batch: int, most: int) -> Floats:
-        """Predicted time of the drafter for draft lengths 0, 1, .. `most`, (most + 1,)."""
-        return self.factors[_DRAFT] * self._draft(batch, most)
+    def draft(self, step: Step, most: int) -> Floats:
+        """Predicted time of the drafter in `step` for draft lengths 0, 1, .. `most`, (most + 1,)."""
+        return self.factors[_DRAFT] * self._drafts.seconds(step.batch, step.context_tokens, most)
 
     def observe(self, step: Step, seconds: float, steps: int = 1) -> None:
         """A measured step, or the median of so many alike."""
@@ -103,19 +101,12 @@ class StepTime:
         base, before = self._curve.first, self._curve.at(prefill)
         tokens = self._curve.at(prefill + step.batch + step.draft_tokens) - before
         context = float(self._context.seconds(step.context_tokens, step.draft_tokens, step.batch))
-        draft = float(self._draft(step.batch, step.draft_length)[-1])
+        draft = float(self._drafts.seconds(step.batch, step.context_tokens, step.draft_length)[-1])
         return base, tokens, context, draft, before - base
 
     def _of_context(self, tokens: int, context: int, requests: int = 0) -> float:
         requests = requests or tokens
         return float(self._context.seconds(context, tokens - requests, requests))
-
-    def _draft(self, batch: int, most: int) -> Floats:
-        if not self._profile.draft or not batch:
-            return np.zeros(most + 1)
-        if (batch, most) not in self._drafts:
-            self._drafts[batch, most] = _draft_times(self._profile.draft, batch, most)
-        return self._drafts[batch, most]
 
 
 def _of_most_requests(profile: Profile) -> list[tuple[int, int, float] | tuple[int, int, float, int]]:
@@ -131,13 +122,3 @@ def _of_most_requests(profile: Profile) -> list[tuple[int, int, float] | tuple[i
         if r < max(requests)
     }
     return [p for p, r in zip(profile.target, requests, strict=True) if p[0] < wider.get(r, np.inf)]
-
-
-def _draft_times(points: Sequence[tuple[int, int, float]], batch: int, most: int) -> Floats:
-    groups = defaultdict(list)
-    for requests, length, seconds in points:
-        groups[requests].append((length, seconds))
-    lengths = np.arange(most + 1.0)
-    table = {requests: Curve(group)(lengths) for requests, group in groups.items()}
-    by_batch = [Curve((requests, times[k]) for requests, times in table.items()) for k in range(most + 1)]
-    return np.array([float(curve(batch)) for curve in by_batch])

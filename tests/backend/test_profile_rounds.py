@@ -16,11 +16,13 @@ class Asked:
 
     def __init__(self, first: float = 0.0, others: float = 0.0) -> None:
         self.names: list[str] = []
+        self.prompts: dict[str, list[int]] = {}
         self.cancelled = 0
         self._waits = (first, others)
 
     async def __call__(self, name: str, prompt: list[int], tokens: int) -> None:
         self.names.append(name.removeprefix(profile_rounds.PREFIX))
+        self.prompts[self.names[-1]] = prompt
         assert all(0 <= token < 50 for token in prompt)
         try:
             await asyncio.sleep(self._waits[len(self.names) > 1])
@@ -33,7 +35,15 @@ def test_each_round_sends_one_prompt_alone_and_then_its_batch() -> None:
     asked = Asked()
     asyncio.run(run_rounds(asked, 16, 2048, 50))
     assert asked.names[:2] == ["0-1-0-alone", "0-1-0"]
-    assert [sum(name.startswith(f"{number}-") for name in asked.names) for number in range(4)] == [2, 9, 9, 17]
+    assert [sum(name.startswith(f"{number}-") for name in asked.names) for number in range(4)] == [2, 9, 8, 17]
+
+
+def test_a_long_context_is_each_requests_own() -> None:
+    """What all requests read would stay in the processor's cache, and look cheaper than the context of a real job."""
+    asked = Asked()
+    asyncio.run(run_rounds(asked, 16, 2048, 50))
+    assert len({tuple(asked.prompts[f"2-8-{i}"][:32]) for i in range(8)}) == 8
+    assert len({tuple(asked.prompts[f"1-8-{i}"]) for i in range(8)}) == 1
 
 
 def test_a_cold_first_step_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ def test_target_and_draft_are_told_apart() -> None:
     profile = profile_of(steps)
     assert profile is not None
     assert profile.target == ((4, 84, 0.010, 4), (36, 84, 0.020, 4))
-    assert [(batch, length) for batch, length, _ in profile.draft] == [(4, 0), (4, 8)]
+    assert [(batch, length) for batch, length, *_ in profile.draft] == [(4, 0), (4, 8)]
     assert abs(profile.draft[1][2] - 0.003) < 1e-9
 
 

@@ -76,9 +76,21 @@ def test_what_context_costs_drafts_is_told_from_what_it_costs_a_step(once: float
 
 def test_the_draft_is_a_table_by_batch_and_length() -> None:
     time = StepTime(Profile(FLAT, DRAFT))
-    assert time.draft(1, 8)[[0, 2, 4, 8]] == pytest.approx([0, 0.00202, 0.00404, 0.00808])
-    assert time.draft(50, 8)[8] == pytest.approx(0.012)
-    assert StepTime(Profile(FLAT)).draft(50, 8).tolist() == [0.0] * 9
+    assert time.draft(Step(1), 8)[[0, 2, 4, 8]] == pytest.approx([0, 0.00202, 0.00404, 0.00808])
+    assert time.draft(Step(50), 8)[8] == pytest.approx(0.012)
+    assert StepTime(Profile(FLAT)).draft(Step(50), 8).tolist() == [0.0] * 9
+
+
+def test_a_draft_model_looks_up_the_context_with_each_draft() -> None:
+    """As with the target, only lengths that were measured with two contexts tell; the drafts of the table have none."""
+    drafts = [(8, k, 0.001 * k + 2e-7 * k * context, context) for context in (256, 2_304) for k in (0, 1, 4, 8)]
+    time = StepTime(Profile(FLAT, drafts))
+    assert time.draft(Step(8, context_tokens=10_000), 8) == pytest.approx([0.003 * k for k in range(9)])
+    assert time.draft(Step(8), 8) == pytest.approx([0.001 * k for k in range(9)])
+    step = Step(8, 8, 10_000, draft_length=4)
+    assert time.seconds(step) - time.seconds(replace(step, draft_length=0)) == pytest.approx(0.012)
+    short = StepTime(Profile(FLAT, drafts[:4]))
+    assert short.draft(Step(8, context_tokens=10_000), 8)[8] == pytest.approx(0.008 + 8 * 256 * 2e-7)
 
 
 def test_verify_is_the_time_of_each_number_of_drafts() -> None:
