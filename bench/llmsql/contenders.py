@@ -1,0 +1,167 @@
+"""Who runs the queries: what users do today, and sparkllm with everything on and with one thing off in turn.
+
+All run in one Spark session, on the same model with the same arguments of vLLM; before each run the prefix cache is
+emptied and some rows of another table are thrown away.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyspark.accumulators import AccumulatorParam
+from pyspark.sql import DataFrame, SparkSession
+
+import sparkllm
+from bench.llmsql.own_engine import FUNCTION, Counts, asked_by_udf, by_udf, forget_prefixes
+from bench.llmsql.suite import Query
+from sparkllm.backend.client import connect
+from sparkllm.backend.cpu_dtype import fastest_dtype
+from sparkllm.backend.model_path import resolve
+
+__all__ = ["CONTENDERS", "Contender", "Stage"]
+
+_RULES = ("dedup", "orderFields", "orderRows", "coLocate", "orderCascade")
+_COUNTS = ("rows", "requests", "prompt_tokens", "cached_tokens", "static_tokens", "cached_data_tokens", "output_tokens")
+_OTHER = "SELECT llm('Say a word.', concat('text number ', id * 7919 % 1000)) FROM range(64)"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to run a query.
+
+    Attributes:
+        means: in words.
+        off: rules of the optimizer that are off.
+        conf: other settings.
+        sorts: whether the rows are sorted by the text of their fields first.
+        own_engine: whether it is the pandas UDF with an engine of its own.
+    """
+
+    means: str
+    off: tuple[str, ...] = ()
+    conf: Mapping[str, str] = field(default_factory=dict)
+    sorts: bool = False
+    own_engine: bool = False
+
+
+_NO_CACHE = {"engineOptions": '{"enable_prefix_caching": false}'}
+CONTENDERS = {
+    "udf": Contender("a pandas UDF, an engine in each Python worker", own_engine=True),
+    "uncached": Contender("one engine, prefix caching off", off=_RULES, conf=_NO_CACHE),
+    "cached": Contender("one engine, prefix caching on, rows and fields as they are", off=_RULES),
+    "sorted": Contender("the same, rows sorted by the prompt's text", off=_RULES, sorts=True),
+    "sparkllm": Contender("sparkllm"),
+    "no dedup": Contender("sparkllm, equal prompts asked for each row", off=("dedup",)),
+    "no field order": Contender("sparkllm, fields as they are", off=("orderFields",)),
+    "no row order": Contender("sparkllm, rows as they are", off=("orderRows", "coLocate")),
+    "no co-location": Contender("sparkllm, each task orders its own rows", off=("coLocate",)),
+    "no cascade": Contender("sparkllm, calls in the order in which they are written", off=("orderCascade",)),
+}
+
+
+class Stage:
+    """One Spark session with a model, on which every contender runs.
+
+    Args:
+        model: demo, or a folder.
+        max_tokens: of an answer without labels.
+        max_model_len: of the engines, in tokens.
+    """
+
+    def __init__(self, model: str, max_tokens: int, max_model_len: int = 2048) -> None:
+        root = str(Path(__file__).parents[2])
+        # Python workers find the UDF's module there, and keep its engine from task to task.
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        cores = len(os.sched_getaffinity(0))
+        quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
+        self.spark: SparkSession = sparkllm.session(
+            model=model,
+            master=f"local[{cores}]",
+            max_tokens=max_tokens,
+            max_model_len=max_model_len,
+            ledger="off",
+            progress="off",
+            **quiet,
+        )
+        self._partitions, self._max_tokens = cores, max_tokens
+        self._arguments = _arguments(resolve(model), max_model_len)
+        self._counted = self.spark.sparkContext.accumulator({}, _Sum())
+        self.spark.udf.register(FUNCTION, by_udf(self._arguments, max_tokens, self._counted))
+
+    def close(self) -> None:
+        """End engines and session."""
+        sparkllm.stop()
+        self.spark.stop()
+
+    def run(self, name: str, query: Query, rows: DataFrame) -> dict[str, Any]:
+        """One measured run over `rows`: seconds from the query's text to its last row, and what was asked."""
+        contender = CONTENDERS[name]
+        changed = self._set(contender)
+        try:
+            rows = rows.orderBy(_text(rows)) if contender.sorts else rows
+            rows.createOrReplaceTempView(query.table)
+            return self._by_udf(query) if contender.own_engine else self._by_sparkllm(query)
+        finally:
+            for key in changed:
+                self.spark.conf.unset(key)
+
+    def _set(self, contender: Contender) -> list[str]:
+        conf = {f"spark.sparkllm.optimizer.{rule}": "false" for rule in contender.off}
+        conf |= {f"spark.sparkllm.{key}": value for key, value in contender.conf.items()}
+        for key, value in conf.items():
+            self.spark.conf.set(key, value)
+        return list(conf)
+
+    def _by_sparkllm(self, query: Query) -> dict[str, Any]:
+        self._timed(_OTHER)
+        connect(self._config(), None, self.spark.sparkContext.applicationId).reset_prefix_cache()
+        seconds = self._timed(query.text)
+        report = sparkllm.last_report(self.spark)
+        return {"seconds": seconds, **{count: report.total(count) for count in _COUNTS}}
+
+    def _by_udf(self, query: Query) -> dict[str, Any]:
+        arguments = self._arguments
+        each = self.spark.range(0, self._partitions, 1, self._partitions)
+        each.mapInArrow(lambda batches: forget_prefixes(arguments, batches), "id long").count()
+        self._counted.value = {}
+        seconds = self._timed(asked_by_udf(query.text))
+        return {"seconds": seconds, **self._counted.value}
+
+    def _timed(self, sql: str) -> float:
+        began = time.perf_counter()
+        self.spark.sql(sql).write.format("noop").mode("overwrite").save()
+        return time.perf_counter() - began
+
+    def _config(self) -> sparkllm.LLMConfig:
+        settings = {k: v for k, v in self.spark.conf.getAll.items() if k.startswith("spark.sparkllm.")}
+        return sparkllm.LLMConfig.from_spark(settings)
+
+
+class _Sum(AccumulatorParam[Counts]):
+    def zero(self, value: Counts) -> Counts:
+        return {}
+
+    def addInPlace(self, value1: Counts, value2: Counts) -> Counts:  # noqa: N802 -- Spark's name
+        return {name: value1.get(name, 0) + value2.get(name, 0) for name in value1 | value2}
+
+
+def _text(rows: DataFrame) -> Any:
+    from pyspark.sql import functions as F
+
+    return F.to_json(F.struct(*(rows[f"`{name}`"] for name in rows.columns)))
+
+
+def _arguments(model: str, max_model_len: int) -> dict[str, Any]:
+    """Of `vllm.LLM`, as sparkllm has them for its own engine on a CPU."""
+    arguments: dict[str, Any] = {"model": model, "max_model_len": max_model_len, "disable_log_stats": True}
+    import torch
+
+    if not torch.cuda.is_available():
+        gib = 1024**3
+        arguments |= {"dtype": fastest_dtype(), "enforce_eager": True, "block_size": 32, "kv_cache_memory_bytes": gib}
+    return arguments

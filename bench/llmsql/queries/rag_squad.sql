@@ -1,0 +1,3 @@
+-- Retrieved passages over SQuAD: questions about them.
+SELECT llm('Answer the question from the passages.', *)
+FROM squad

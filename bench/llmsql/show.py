@@ -1,0 +1,140 @@
+"""A result of `python -m bench.llmsql` as Markdown: seconds, tokens and calls of each contender, and speed-ups.
+
+    python -m bench.llmsql.show RESULT.json [--plot RESULT.svg]
+
+speed-up   seconds of the contender by those of sparkllm, turn by turn: median, and the quartiles
+bound      prompt tokens that the contender computed by those that sparkllm did: what the speed-up can be where answers
+           are a token or two
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import geometric_mean, median
+from typing import Any
+
+import numpy as np
+
+__all__ = ["OURS", "cells", "computed", "ratios", "show", "spread"]
+
+OURS = "sparkllm"
+Turns = dict[str, list[dict[str, Any]]]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--plot", type=Path, help="draw the seconds of every contender, relative to sparkllm's")
+    args = parser.parse_args()
+    record = json.loads(args.result.read_text(encoding="utf-8"))
+    print(show(record))
+    if args.plot:
+        plot(record, args.plot)
+
+
+def show(record: dict[str, Any]) -> str:
+    """The whole report."""
+    lines = [f"# LLM-SQL's queries: {record['model']}, {record['cores']} cores", "", f"`{record['command']}`", ""]
+    lines += [f"- {name}: {means}" for name, means in record["contenders"].items()]
+    lines += [f"- without {table}: {why}" for table, why in record["missing"].items()]
+    for (query, order), turns in cells(record):
+        lines += ["", f"## {query}, {order}", "", *_table(turns)]
+        bounds = record["bounds"].get(f"{query}, {order}")
+        if bounds:
+            most = ", ".join(f"{100 * share:.1f} %" for share in bounds)
+            lines += ["", f"In no order can more of the data's tokens be shared than {most} of a call's."]
+    return "\n".join([*lines, "", "## Speed-up of sparkllm", "", *_summary(record), ""])
+
+
+def cells(record: dict[str, Any]) -> Iterator[tuple[tuple[str, str], Turns]]:
+    """((query, order), the turns of each contender, the first one first)."""
+    found: dict[tuple[str, str], Turns] = {}
+    for run in record["runs"]:
+        found.setdefault((run["query"], run["order"]), {}).setdefault(run["contender"], []).append(run)
+    yield from found.items()
+
+
+def ratios(turns: Turns, name: str, other: str = OURS) -> list[float]:
+    """Seconds of one contender by those of another, turn by turn, as many as both have."""
+    pairs = zip(turns.get(name, ()), turns.get(other, ()), strict=False)
+    return [one["seconds"] / two["seconds"] for one, two in pairs]
+
+
+def computed(run: dict[str, Any]) -> int:
+    """Prompt tokens that were not in the KV cache."""
+    return int(run["prompt_tokens"] - run["cached_tokens"])
+
+
+def spread(values: list[float]) -> str:
+    """Median, and quartiles where there are several."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{middle:.2f} ({low:.2f}-{high:.2f})" if len(values) > 1 else f"{middle:.2f}"
+
+
+def _table(turns: Turns) -> list[str]:
+    head = ("contender", "seconds", "calls", "prompt tokens", "computed", "hits", "output tokens", "speed-up", "bound")
+    rows = [head, ("---", *["---:"] * (len(head) - 1))]
+    for name in turns:
+        middle = {count: int(median(run.get(count, 0) for run in turns[name])) for count in
+                  ("requests", "prompt_tokens", "cached_tokens", "output_tokens")}  # fmt: skip
+        rows.append((
+            name,
+            spread([run["seconds"] for run in turns[name]]),
+            f"{middle['requests']:,}",
+            f"{middle['prompt_tokens']:,}",
+            f"{computed(middle):,}",
+            f"{100 * middle['cached_tokens'] / max(1, middle['prompt_tokens']):.1f} %",
+            f"{middle['output_tokens']:,}",
+            spread(ratios(turns, name)) if OURS in turns else "",
+            spread(_bounds(turns, name)) if OURS in turns else "",
+        ))  # fmt: skip
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _bounds(turns: Turns, name: str) -> list[float]:
+    return [computed(one) / max(1, computed(two)) for one, two in zip(turns[name], turns[OURS], strict=False)]
+
+
+def _summary(record: dict[str, Any]) -> list[str]:
+    found = [(f"{query}, {order}", turns) for (query, order), turns in cells(record) if OURS in turns]
+    names = [name for name in record["contenders"] if name != OURS]
+    rows = [("over", *names), ("---", *["---:"] * len(names))]
+    rows += [(cell, *(spread(r) if (r := ratios(turns, name)) else "" for name in names)) for cell, turns in found]
+    means = []
+    for name in names:
+        medians = [median(r) for _, turns in found if (r := ratios(turns, name))]
+        means.append(f"**{geometric_mean(medians):.2f}**" if medians else "")
+    return [f"| {' | '.join(row)} |" for row in [*rows, ("geometric mean", *means)]]
+
+
+def plot(record: dict[str, Any], path: Path) -> None:
+    """A group of bars for each query and order: seconds of every contender by those of sparkllm."""
+    import matplotlib  # the rest of the benchmark runs without it
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams.update({"svg.hashsalt": "sparkllm", "font.size": 8})
+    from matplotlib import pyplot
+
+    found = [(f"{query}\n{order}", turns) for (query, order), turns in cells(record) if OURS in turns]
+    names = [name for name in record["contenders"] if name != OURS]
+    figure, panel = pyplot.subplots(figsize=(max(6, 1.4 * len(found)), 3.6), layout="constrained")
+    width = 0.8 / len(names)
+    for i, name in enumerate(names):
+        quartiles = [np.quantile(ratios(turns, name) or [np.nan], [0.25, 0.5, 0.75]) for _, turns in found]
+        low, middle, high = np.array(quartiles).T
+        places = np.arange(len(found)) + (i - (len(names) - 1) / 2) * width
+        panel.bar(places, middle, width, label=name, yerr=(middle - low, high - middle), error_kw={"linewidth": 0.6})
+    panel.axhline(1.0, color="black", linewidth=0.8)
+    panel.set_xticks(range(len(found)), [cell for cell, _ in found])
+    panel.set_ylabel("seconds by sparkllm's")
+    panel.legend(ncols=min(5, len(names)), frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()

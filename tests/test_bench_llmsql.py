@@ -1,0 +1,98 @@
+"""LLM-SQL's suite: its queries plan on the paper's tables, what is missing is said, and verdicts know the noise."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+from pyspark.sql import SparkSession
+
+from bench.compare import verdicts
+from bench.llmsql.own_engine import asked_by_udf
+from bench.llmsql.show import show
+from bench.llmsql.suite import Query, found, queries, read
+
+HERE = Path(__file__).parents[1]
+COLUMNS = {
+    "movies": ["genres", "movieinfo", "movietitle", "reviewcontent", "rottentomatoeslink"],
+    "products": ["description", "product_title", "text", "rating"],
+    "bird": ["Body", "PostDate", "PostId", "Text"],
+    "pdmx": ["artistname", "title", "metadata"],
+    "beer": ["beer/name", "beer/style", "review/overall"],
+    "fever": ["claim", "evidence1"],
+    "squad": ["question", "context1"],
+    "tweets": ["airline", "text"],
+}
+
+
+def test_the_suite_has_the_papers_sixteen_queries() -> None:
+    of_the_paper = [query.kind for query in queries() if query.table != "tweets"]
+    kinds = {kind: of_the_paper.count(kind) for kind in set(of_the_paper)}
+    assert kinds == {"filter": 5, "projection": 5, "multi": 2, "aggregation": 2, "rag": 2}
+
+
+@pytest.mark.parametrize("query", queries(), ids=lambda query: query.name)
+def test_every_query_is_one_for_the_optimizer_and_for_the_udf(spark: SparkSession, query: Query) -> None:
+    rows = spark.createDataFrame([("x",) * len(COLUMNS[query.table])], COLUMNS[query.table])
+    rows.createOrReplaceTempView(query.table)
+    plan = spark.sql(query.text)._jdf.queryExecution().optimizedPlan().toString()
+    assert plan.count("LLMEval") == query.text.count("llm(")
+    spark.udf.register("own_engine", lambda prompt, data, labels: (json.loads(labels) or ["text"])[0])
+    spark.sql(asked_by_udf(query.text)).collect()
+
+
+def test_a_smaller_edition_of_a_table_will_do_and_what_is_missing_is_said(tmp_path: Path) -> None:
+    rows = pa.table({"movie_title": ["Up"], "review_content": ['Nice\n"film"'], "movie_info": [None], "id": ["1"]})
+    pa.csv.write_csv(rows, tmp_path / "movies_small.csv")
+    pa.csv.write_csv(pa.table({"text": ["late"]}), tmp_path / "airline_tweets.csv")
+    there, missing = found(tmp_path)
+    assert list(there) == ["movies"]
+    assert read(there["movies"]).to_pylist() == [
+        {"movieinfo": None, "movietitle": "Up", "reviewcontent": 'Nice\n"film"'}
+    ]
+    assert missing["tweets"] == "airline_tweets.csv has no column airline"
+    assert "huggingface.co" in missing["beer"]
+
+
+def record(seconds: dict[str, list[float]]) -> dict:
+    tokens = {"prompt_tokens": 100, "cached_tokens": 50, "requests": 10, "output_tokens": 10}
+    runs = [
+        {"query": "filter_beer", "order": "as is", "turn": turn, "contender": name, "seconds": s} | tokens
+        for name, all_of in seconds.items()
+        for turn, s in enumerate(all_of)
+    ]
+    return {
+        "command": "c", "model": "m", "cores": 2, "missing": {"bird": "no file"}, "bounds": {}, "runs": runs,
+        "contenders": dict.fromkeys(seconds, "means"),
+    }  # fmt: skip
+
+
+def test_a_machine_that_is_slower_today_is_no_regression() -> None:
+    old = record({"cached": [2.0, 2.1, 2.2, 1.9, 2.0], "sparkllm": [1.0, 1.05, 1.1, 0.95, 1.0]})
+    slow_day = record({"cached": [4.0, 4.2, 4.4, 3.8, 4.0], "sparkllm": [2.0, 2.1, 2.2, 1.9, 2.0]})
+    slower = record({"cached": [2.0, 2.1, 2.2, 1.9, 2.0], "sparkllm": [1.3, 1.36, 1.4, 1.25, 1.3]})
+    assert [said for _, said, *_ in verdicts(old, slow_day)] == ["within noise"]
+    assert [said for _, said, *_ in verdicts(old, slower)] == ["slower"]
+    assert [said for _, said, *_ in verdicts(slower, old)] == ["faster"]
+
+
+def test_the_command_fails_where_a_query_is_slower(tmp_path: Path) -> None:
+    files = []
+    for name, factor in (("old", 1.0), ("new", 1.5)):
+        result = record({"cached": [2.0, 2.1, 1.9], "sparkllm": [factor, 1.02 * factor, 0.98 * factor]})
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps(result))
+    done = subprocess.run([sys.executable, HERE / "bench" / "compare.py", *files], capture_output=True, text=True)
+    assert (done.returncode, "slower" in done.stdout) == (1, True)
+
+
+def test_the_report_has_seconds_tokens_and_speed_ups() -> None:
+    shown = show(record({"cached": [2.0, 2.2, 1.8], "sparkllm": [1.0, 1.1, 0.9]}))
+    assert "| cached | 2.00 (1.90-2.10) | 10 | 100 | 50 | 50.0 % | 10 | 2.00 (2.00-2.00) | 1.00 (1.00-1.00) |" in shown
+    assert "| geometric mean | **2.00** |" in shown
+    assert "without bird: no file" in shown
