@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from sparkllm.report_html import report_html
 
 __all__ = ["ReportTable"]
 
 
-class ReportTable:
+class ReportTable(ABC):
     """Shows the lines of a subclass as a table of two columns."""
 
+    @abstractmethod
     def _lines(self) -> list[tuple[str, str]]:
-        raise NotImplementedError
+        """(name, value) of each line, in order."""
 
     def __str__(self) -> str:
         width = max(len(name) for name, _ in self._lines())

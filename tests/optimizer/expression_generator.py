@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -34,7 +35,7 @@ class Scope:
         return cls(columns, sql.Col(alias, unique) if unique else None)
 
 
-class Expressions:
+class Expressions(ABC):
     def __init__(self, rng: random.Random) -> None:
         self.random = rng
         self.aliases = (f"a{i}" for i in count())
@@ -50,8 +51,9 @@ class Expressions:
     def pick(self, **weights: int) -> str:
         return self.random.choices(list(weights), list(weights.values()))[0]
 
+    @abstractmethod
     def table(self, name: str) -> tuple[sql.Table, Scope]:
-        raise NotImplementedError
+        """A table of that name, and what its columns are."""
 
     def number(self, *weights: int) -> int:
         return self.random.choices(range(len(weights)), weights)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ class Env:
     group: Group | None = None
 
 
-class Values:
+class Values(ABC):
     """The values of expressions, and which calls were asked for them.
 
     `backward`: of two conditions that ask, the one written last comes first.
@@ -83,13 +84,13 @@ class Values:
         self.prepared: set[sql.Expr] = set()  # subqueries that have run
         self.asked: dict[Hashable, dict[Hashable, set[Hashable]]] = defaultdict(lambda: defaultdict(set))
 
+    @abstractmethod
     def query(self, query: sql.Query, outer: Env | None = None) -> list[Row]:
         """The rows of a query, which may not all be there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prepare(self, e: sql.Expr | None) -> None:
         """Make the subqueries of an expression."""
-        raise NotImplementedError
 
     def total(self) -> int:
         return sum(min(map(len, places.values())) for places in self.asked.values())
