@@ -105,8 +105,8 @@ def _llm(arguments: Sequence[Any], named: dict[str, Any]) -> TypedCall:
 def _llm_task(name: str, fields: Sequence[Any], named: dict[str, Any]) -> TypedCall:
     task = known_tasks().get(name)
     if task is None:
-        near = nearest(name, list(known_tasks()))
-        raise CallError(f"llm() knows no task {name!r}{near} A prompt of your own has more than one word.")
+        near = nearest(name, list(known_tasks()), "A prompt of your own has more than one word.")
+        raise CallError(f"llm() knows no task {name!r}{near}")
     if task.first == "prompt":
         raise CallError(f"the task {name!r} takes a prompt: write {task.function}('...', review)")
     if not fields:

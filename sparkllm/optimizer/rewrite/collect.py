@@ -21,7 +21,7 @@ def collect_groups(tree: exp.Expr) -> None:
     """Put the list in the place of the values, in every call of an aggregate.
 
     Raises:
-        CallError: FILTER or OVER at one; the message says what to write.
+        CallError: FILTER, DISTINCT or OVER at one; the message says what to write.
     """
     for call in [node for node in tree.walk() if is_call(node)]:
         at = _place(call)
@@ -48,6 +48,8 @@ def _check(call: exp.Expr) -> None:
     if isinstance(around, exp.Filter):
         condition = text_of(around.expression.this)
         raise CallError(f"{written(call)} takes no FILTER; give it CASE WHEN {condition} THEN ... END for its values")
+    if any(isinstance(given, exp.Distinct) for given in call.expressions):
+        raise CallError(f"{written(call)} takes no DISTINCT; take the distinct values in a subquery below")
     if isinstance(around, exp.Window):
         raise CallError(f"{written(call)} cannot be over a window; group in a subquery and join that")
 
