@@ -46,6 +46,26 @@ def test_a_statement_is_rewritten(case: dict[str, Any]) -> None:
     assert got == case["after"], f"before: {case['before']}\ngot: {got}\nexpected: {case['after']}"
 
 
+SHOWN = [(case["sql"], case["shows"]) for case in cases("catalyst_tasks.json") if "shows" in case] + [
+    (sql, sql)
+    for sql in (
+        "llm_classify(llm_translate(review, 'French'))",
+        "llm_filter('Is it {title}?', upper(review))",
+        "llm_agg('What is it?', review)",
+        "llm_summarize_agg(review, 20)",
+        "llm_classify(max(review), array('a', 'b'))",
+        "llm_score('How long is {title}?', order => 'off')",
+        "sum(CASE WHEN llm_filter('Is it good?', review) THEN 1 END)",
+    )
+] + [("llm_classify('good')", "llm_classify(good)"), ("Max(llm_classify(Review))", "max(llm_classify(Review))")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "shows"), SHOWN)
+def test_a_column_without_a_name_is_called_as_by_the_extension(sql: str, shows: str) -> None:
+    [column] = sqlglot.parse_one(rewrite(f"SELECT {sql} FROM t", Tables()), read=SparkSQL).selects
+    assert column.alias == shows
+
+
 @pytest.mark.parametrize("case", cases("rewrite_errors.json"))
 def test_a_place_where_no_call_can_stand_is_named(case: dict[str, Any]) -> None:
     with pytest.raises(CallError) as error:

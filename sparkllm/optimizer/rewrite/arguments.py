@@ -58,7 +58,7 @@ def _option(e: exp.Kwarg) -> Any:
     try:
         return constant_value(e.expression)
     except CallError as error:
-        raise CallError(f"{e.this.name} is a constant: {error}") from None
+        raise CallError(f"{e.this.name} is a constant: {error}; fields are given without names") from None
 
 
 def _argument(e: exp.Expr, expand: Expand) -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from dataclasses import replace
 
 from sqlglot import exp
 
 from sparkllm.optimizer.rewrite.arguments import read_call
-from sparkllm.optimizer.rewrite.asked import Asked, calls_in, is_call, own_nodes, text_of
+from sparkllm.optimizer.rewrite.asked import CALLED, Asked, calls_in, is_call, own_nodes, shown, text_of
 from sparkllm.optimizer.rewrite.guards import guard_of
+from sparkllm.task_constants import found
+from sparkllm.typed_call import Column
 
 __all__ = ["answers_in", "fill", "filled", "guards_of", "named"]
 
@@ -48,10 +51,22 @@ def named(before: exp.Expr, after: exp.Expr) -> exp.Expr:
         return after
     if isinstance(before, exp.Column | exp.Dot) and not calls_in(before):
         return after if after.name == before.name else exp.alias_(after, before.name, quoted=True)
-    return exp.alias_(after, _shown(before), quoted=True) if calls_in(before) else after
+    return exp.alias_(after, _name(before), quoted=True) if calls_in(before) else after
 
 
-def _shown(e: exp.Expr) -> str:
-    if is_call(e):
-        return str(read_call(e, lambda star: [exp.column(text_of(star))]).typed.call)
-    return text_of(e)
+def _name(e: exp.Expr) -> str:
+    """A call's is as LLMCall.scala has it: without the fields that only its prompt names."""
+    if not is_call(e):
+        return shown(e)
+    typed = read_call(e, lambda star: [exp.column(text_of(star))]).typed
+    fields = typed.columns[len(typed.needed) : len(typed.columns) - typed.implied]
+    return str(replace(typed.call, fields=tuple(map(_field, fields))))
+
+
+def _field(column: Column) -> str:
+    source = column.source
+    if isinstance(source, exp.Column | exp.Dot):
+        return source.meta.get(CALLED, source.name) or column.name
+    if isinstance(source, exp.Expr):
+        return shown(source)
+    return source if isinstance(source, str) else found(source)
