@@ -46,18 +46,26 @@ def test_a_statement_is_rewritten(case: dict[str, Any]) -> None:
     assert got == case["after"], f"before: {case['before']}\ngot: {got}\nexpected: {case['after']}"
 
 
-SHOWN = [(case["sql"], case["shows"]) for case in cases("catalyst_tasks.json") if "shows" in case] + [
-    (sql, sql)
-    for sql in (
-        "llm_classify(llm_translate(review, 'French'))",
-        "llm_filter('Is it {title}?', upper(review))",
-        "llm_agg('What is it?', review)",
-        "llm_summarize_agg(review, 20)",
-        "llm_classify(max(review), array('a', 'b'))",
-        "llm_score('How long is {title}?', order => 'off')",
-        "sum(CASE WHEN llm_filter('Is it good?', review) THEN 1 END)",
-    )
-] + [("llm_classify('good')", "llm_classify(good)"), ("Max(llm_classify(Review))", "max(llm_classify(Review))")]  # fmt: skip
+SHOWN = (
+    [(case["sql"], case["shows"]) for case in cases("catalyst_tasks.json") if "shows" in case]
+    + [
+        (sql, sql)
+        for sql in (
+            "llm_classify(llm_translate(review, 'French'))",
+            "llm_filter('Is it {title}?', upper(review))",
+            "llm_agg('What is it?', review)",
+            "llm_summarize_agg(review, 20)",
+            "llm_classify(max(review), array('a', 'b'))",
+            "llm_score('How long is {title}?', order => 'off')",
+            "sum(CASE WHEN llm_filter('Is it good?', review) THEN 1 END)",
+        )
+    ]
+    + [
+        ("llm_classify('good')", "llm_classify(good)"),
+        ("Max(llm_classify(Review))", "max(llm_classify(Review))"),
+        ("llm('Is it good?', t.*)", "llm('Is it good?', id, review, title, tags)"),
+    ]
+)
 
 
 @pytest.mark.parametrize(("sql", "shows"), SHOWN)
