@@ -15,7 +15,7 @@ QUERY = "SELECT ai_translate(x, 'fr') AS a, llm_agg('What?', x) AS b FROM VALUES
 
 
 def test_all_functions_are_asked_from_here_where_the_server_has_the_jar(tmp_path: Path, counted: Counted) -> None:
-    jar = {"spark.jars": build_jar(), "spark.sql.extensions": EXTENSION}
+    jar = {"spark.jars": str(build_jar()), "spark.sql.extensions": EXTENSION}
     with connect_server(tmp_path, **jar) as url:
         session = connect(url)
         try:

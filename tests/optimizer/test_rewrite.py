@@ -70,7 +70,7 @@ SHOWN = (
 
 @pytest.mark.parametrize(("sql", "shows"), SHOWN)
 def test_a_column_without_a_name_is_called_as_by_the_extension(sql: str, shows: str) -> None:
-    [column] = sqlglot.parse_one(rewrite(f"SELECT {sql} FROM t", Tables()), read=SparkSQL).selects
+    [column] = sqlglot.parse_one(rewrite(f"SELECT {sql} FROM t", Tables()), read=SparkSQL).expressions
     assert column.alias == shows
 
 
