@@ -11,7 +11,7 @@ from sparkllm.config import LLMConfig
 from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite import rewrite
 from sparkllm.optimizer.spark_dialect import SparkSQL
-from tests.optimizer.cases import cases
+from tests.optimizer.cases import cases, read_cases
 
 COLUMNS = {
     "t": {"id": "int", "review": "string", "title": "string", "tags": "array<string>"},
@@ -47,7 +47,7 @@ def test_a_statement_is_rewritten(case: dict[str, Any]) -> None:
 
 
 SHOWN = (
-    [(case["sql"], case["shows"]) for case in cases("catalyst_tasks.json") if "shows" in case]
+    [(case["sql"], case["shows"]) for case in read_cases("catalyst_tasks.json") if "shows" in case]
     + [
         (sql, sql)
         for sql in (
