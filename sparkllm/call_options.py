@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from sparkllm.task_constants import found, nearest, text_of
 
 __all__ = ["CallOptions"]
 
+_FIELDS = "Fields are given without names."
 _NAMES = ("model", "order", "selectivity", "max_tokens", "on_error")
 
 
@@ -34,15 +35,18 @@ class CallOptions:
     on_error: str | None = None
 
     @classmethod
-    def of(cls, function: str, named: Mapping[str, Any]) -> CallOptions:
+    def of(cls, function: str, named: Mapping[str, Any], others: Sequence[str] = ()) -> CallOptions:
         """Check them; one that is None counts as left out.
+
+        Args:
+            function: for errors, as `others`, which are what it takes by name beside these.
 
         Raises:
             CallError: an unknown one, or a value that it cannot have.
         """
         for name in named:
             if name not in _NAMES:
-                raise CallError(f"{function}() has no argument {name!r}{nearest(name, _NAMES)}")
+                raise CallError(f"{function}() has no argument {name!r}{nearest(name, (*others, *_NAMES), _FIELDS)}")
         given = {name: value for name, value in named.items() if value is not None}
         if "model" in given:
             text_of(function, "model", given["model"])

@@ -120,7 +120,8 @@ class PlainSession:
 
     def has_function(self, name: str) -> bool:
         """See `Platform.has_function`: Databricks has `ai_translate` and its like, and so may a user."""
-        return not has_extension(self._spark) and bool(self._spark.catalog.functionExists(name))
+        there = self._spark.catalog.functionExists
+        return bool(there(name)) and not there("llm")  # else it is ours: a Connect server may have the jar
 
     def request(self, call: str) -> str:
         """What sparkllm/udf/task.py reads."""

@@ -28,7 +28,9 @@ def constant_of(function: str, name: str, kind: str, value: Any) -> Any:
         return value
     if kind == "SCHEMA" and not isinstance(value, (list, tuple)):
         return text_of(function, name, value)
-    return _texts(function, name, value, least=2 if kind == "LABELS" else 1)
+    if kind == "LABELS":
+        return _texts(function, name, value, 2, "array('yes', 'no')")
+    return _texts(function, name, value, 1, "array('name', 'email')")
 
 
 def text_of(function: str, name: str, value: Any) -> str:
@@ -61,17 +63,22 @@ def found(value: Any) -> str:
     return str(value)
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """`; did you mean 'classify'?`, or all of them."""
+def nearest(name: str, known: Sequence[str], more: str = "") -> str:
+    """`; did you mean 'classify'?`, or all of them, and another sentence behind it.
+
+    >>> nearest("maxtokens", ["max_tokens", "model"]), nearest("x", ["max_tokens", "model"], "That is all.")
+    ("; did you mean 'max_tokens'?", '; known: max_tokens, model. That is all.')
+    """
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
+    told = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
+    return f"{told}{'' if close else '.'} {more}" if more else told
 
 
-def _texts(function: str, name: str, value: Any, least: int) -> tuple[str, ...]:
+def _texts(function: str, name: str, value: Any, least: int, example: str) -> tuple[str, ...]:
     def wrong(instead: object) -> CallError:
         return CallError(
             f"{function}() expects {name} to be a constant array of at least {least} different, non-empty strings, got "
-            f"{instead}; write array('yes', 'no')"
+            f"{instead}; write {example}"
         )
 
     if not isinstance(value, (list, tuple)):

@@ -96,7 +96,7 @@ def _llm(arguments: Sequence[Any], named: dict[str, Any]) -> TypedCall:
         raise CallError("llm() takes labels or schema, got both: labels give one STRING, a schema gives a STRUCT")
     labels = constant_of("llm", "labels", "LABELS", named.pop("labels")) if "labels" in named else ()
     schema = parse_ddl(text_of("llm", "schema", named.pop("schema"))) if "schema" in named else None
-    kept = CallOptions.of("llm", named)
+    kept = CallOptions.of("llm", named, ("labels", "schema"))
     call = kept.into(LLMCall(None, first, tuple(f.name for f in fields), labels, schema=schema))
     reading, kind = ("columns", f"STRUCT<{_of_columns(schema)}>") if schema else ("text", "STRING")
     return TypedCall(call, fields, implied, reading, kind, selectivity=kept.selectivity)
@@ -105,8 +105,8 @@ def _llm(arguments: Sequence[Any], named: dict[str, Any]) -> TypedCall:
 def _llm_task(name: str, fields: Sequence[Any], named: dict[str, Any]) -> TypedCall:
     task = known_tasks().get(name)
     if task is None:
-        near = nearest(name, list(known_tasks()))
-        raise CallError(f"llm() knows no task {name!r}{near} A prompt of your own has more than one word.")
+        near = nearest(name, list(known_tasks()), "A prompt of your own has more than one word.")
+        raise CallError(f"llm() knows no task {name!r}{near}")
     if task.first == "prompt":
         raise CallError(f"the task {name!r} takes a prompt: write {task.function}('...', review)")
     if not fields:
@@ -128,7 +128,7 @@ class _Builder:
     def build(self, arguments: Sequence[Any], named: dict[str, Any]) -> TypedCall:
         prompt, fields, needed, implied, rest = self._first(list(arguments))
         given = self._given(rest, named)
-        kept = CallOptions.of(self._called, named)
+        kept = CallOptions.of(self._called, named, [a.name for a in self.task.arguments])
         labels, schema, reading = self._held(given)
         held = [a.name for a in self.task.arguments if a.type == "LABELS"]  # these travel in `labels`
         call = LLMCall(
@@ -173,7 +173,7 @@ class _Builder:
 
     def _signature(self) -> str:
         data = ["a", "b"] if self.task.first == "pair" else ["x"]
-        return f"{self._called}({', '.join([*data, *(a.name for a in self.task.arguments)])})"
+        return f"{self.task.function}({', '.join([*data, *(a.name for a in self.task.arguments)])})"
 
     def _given(self, rest: list[Any], named: dict[str, Any]) -> dict[str, Any]:
         """The task's arguments, by position and by name; those by name leave `named`."""

@@ -66,7 +66,8 @@ def test_the_column_functions_give_the_plans_of_sql(spark: SparkSession) -> None
     assert in_sql.schema == in_python.schema
     with configured(spark, SHORT):
         assert sorted(in_sql.collect()) == sorted(in_python.collect())
-    assert spark.sql("SELECT llm_summarize_agg(text) FROM texts").columns == ["llm_summarize_agg(text)"]
+    for call in ("llm_summarize_agg(text)", f"llm_agg('{PROMPT}', text)"):
+        assert spark.sql(f"SELECT {call} FROM texts").columns == [call]
 
 
 def test_a_condition_over_an_aggregate_is_a_having(spark: SparkSession) -> None:

@@ -63,7 +63,7 @@ def llm(
             raise CallError(f"llm(): {name} takes a number, got {type(number).__name__}: {number!r}")
     options = {"model": model, "schema": schema, "order": order, "selectivity": selectivity, "max_tokens": max_tokens}
     given = {"labels": None if labels is None else _texts(labels), **arguments, **options, "on_error": on_error}
-    return call("llm", [F.lit(prompt), *map(column_of, fields)], given)
+    return call("llm", [F.lit(prompt), *(column_of("llm", field) for field in fields)], given)
 
 
 def call(function: str, columns: Sequence[Column], named: Mapping[str, Any]) -> Column:
@@ -76,11 +76,11 @@ def call(function: str, columns: Sequence[Column], named: Mapping[str, Any]) -> 
         raise CallError(f"{function}() needs a Spark session: call sparkllm.session() first") from None
 
 
-def column_of(field: Column | str) -> Column:
-    """A column by its name, or itself."""
+def column_of(function: str, field: Column | str) -> Column:
+    """A field of `function`: a column by its name, or itself."""
     if isinstance(field, (Column, str)):
         return F.col(field) if isinstance(field, str) else field
-    raise CallError(f"llm(): a field is a column name or a Column, got {type(field).__name__}: {field!r}")
+    raise CallError(f"{function}(): a field is a column name or a Column, got {type(field).__name__}: {field!r}")
 
 
 def _constant(value: Any) -> Column:

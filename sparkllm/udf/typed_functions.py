@@ -120,7 +120,7 @@ def _of_data(task: str, x: Column | str, constants: Sequence[Any], options: Opti
     function = tasks()[task].function
     arguments = zip(tasks()[task].arguments, constants, strict=True)
     given = [constant_of(function, a.name, a.type, v) for a, v in arguments if v is not None or a.default is None]
-    columns = [column_of(x), *(F.array(*map(F.lit, v)) if isinstance(v, tuple) else F.lit(v) for v in given)]
+    columns = [column_of(function, x), *(F.array(*map(F.lit, v)) if isinstance(v, tuple) else F.lit(v) for v in given)]
     return call(function, columns, _checked(function, options))
 
 
@@ -129,7 +129,7 @@ def _of_prompt(task: str, prompt: Column | str, fields: Sequence[Column | str], 
     if not isinstance(prompt, (Column, str)):
         raise CallError(f"{function}() expects its prompt to be a text or a Column, got {prompt!r}")
     first = F.lit(prompt) if isinstance(prompt, str) else prompt
-    return call(function, [first, *map(column_of, fields)], _checked(function, options))
+    return call(function, [first, *(column_of(function, field) for field in fields)], _checked(function, options))
 
 
 def _checked(function: str, options: Options) -> dict[str, Any]:

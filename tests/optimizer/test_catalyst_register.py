@@ -37,6 +37,10 @@ for sql in sys.argv[2:]:
         spark.sql("SELECT llm('clasify', review) FROM t")
     except Exception as error:
         told = "did you mean 'classify'?" in str(error)
+    try:
+        spark.sql("SELECT llm_agg('What?', review) FILTER (WHERE id > 1) FROM t")
+    except Exception as error:
+        told = told and "takes no FILTER; give it CASE WHEN" in str(error)
     plan = frame._jdf.queryExecution().optimizedPlan().canonicalized().toString()
     print("RESULT", json.dumps([len(rows), calls, told, plan]))
 """

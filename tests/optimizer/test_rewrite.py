@@ -11,7 +11,7 @@ from sparkllm.config import LLMConfig
 from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite import rewrite
 from sparkllm.optimizer.spark_dialect import SparkSQL
-from tests.optimizer.cases import cases
+from tests.optimizer.cases import cases, read_cases
 
 COLUMNS = {
     "t": {"id": "int", "review": "string", "title": "string", "tags": "array<string>"},
@@ -44,6 +44,34 @@ class Tables:
 def test_a_statement_is_rewritten(case: dict[str, Any]) -> None:
     got = rewrite(case["before"], Tables())
     assert got == case["after"], f"before: {case['before']}\ngot: {got}\nexpected: {case['after']}"
+
+
+SHOWN = (
+    [(case["sql"], case["shows"]) for case in read_cases("catalyst_tasks.json") if "shows" in case]
+    + [
+        (sql, sql)
+        for sql in (
+            "llm_classify(llm_translate(review, 'French'))",
+            "llm_filter('Is it {title}?', upper(review))",
+            "llm_agg('What is it?', review)",
+            "llm_summarize_agg(review, 20)",
+            "llm_classify(max(review), array('a', 'b'))",
+            "llm_score('How long is {title}?', order => 'off')",
+            "sum(CASE WHEN llm_filter('Is it good?', review) THEN 1 END)",
+        )
+    ]
+    + [
+        ("llm_classify('good')", "llm_classify(good)"),
+        ("Max(llm_classify(Review))", "max(llm_classify(Review))"),
+        ("llm('Is it good?', t.*)", "llm('Is it good?', id, review, title, tags)"),
+    ]
+)
+
+
+@pytest.mark.parametrize(("sql", "shows"), SHOWN)
+def test_a_column_without_a_name_is_called_as_by_the_extension(sql: str, shows: str) -> None:
+    [column] = sqlglot.parse_one(rewrite(f"SELECT {sql} FROM t", Tables()), read=SparkSQL).expressions
+    assert column.alias == shows
 
 
 @pytest.mark.parametrize("case", cases("rewrite_errors.json"))

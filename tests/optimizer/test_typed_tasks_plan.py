@@ -156,7 +156,7 @@ def test_columns_and_sql_give_the_same_plan(typed: SparkSession) -> None:
         (lambda: anything.llm_extract("review", None), "schema to be a constant STRING"),
         (lambda: anything.llm_gen(5), "a text or a Column"),
         (lambda: anything.llm_gen("Say it.", on_eror="null"), "did you mean 'on_error'"),
-        (lambda: anything.llm_filter("Is it?", 5), "column name or a Column"),
+        (lambda: anything.llm_filter("Is it?", 5), r"llm_filter\(\): a field is a column name or a Column"),
         (lambda: anything.llm("Is it?", "review", max_tokens="5"), "max_tokens takes a number"),
     ],
 )

@@ -20,6 +20,19 @@ CALLS = (
     "llm('classify', review, labels => array('it\\'s good', 'bad'), order => 'auto')",
     "llm('Is it good?', title, review, model => 'a/b')",
     "llm('Who wrote {title}?', review, schema => 'name STRING, `the age` INT NOT NULL, tags ARRAY<STRING>')",
+    "llm_classify(struct(title, review), array('it\\'s good', 'bad'), max_tokens => 5)",
+    "llm_filter('Is {title} good?', review, on_error => 'struct')",
+    "llm_extract(review, 'name STRING NOT NULL, age INT')",
+    "llm_extract(review, array('name', 'the age'))",
+    "llm_mask(review, array('name'))",
+    "llm_gen('Tell of ' || title || ' in {braces}.')",
+    "llm('translate', review, lang => 'French')",
+    "llm_agg('What is it?', review)",
+    "llm_agg('What of {it}?', review, order => 'off')",
+    "llm('agg', 'What is it?', review)",
+    "llm_summarize_agg(review, 20)",
+    "ai_similarity(review, title)",
+    "ai_query('a/b', 'Is it ' || review, returnType => 'INT', failOnError => false)",
 )
 
 

@@ -25,7 +25,7 @@ object CallOptions {
     val names = given.map(_._1)
     names.find(name => !known.exists(_.equalsIgnoreCase(name))).foreach { name =>
       throw new CallError(
-        s"$function() has no argument '$name'${Nearest(name, known)} Fields are given without names.")
+        s"$function() has no argument '$name'${Nearest.andThen(name, known, "Fields are given without names.")}")
     }
     names.diff(names.distinct).headOption.foreach { name =>
       throw new CallError(s"$function() got '$name' twice; give it once")

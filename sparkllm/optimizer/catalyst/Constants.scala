@@ -60,10 +60,10 @@ case class Constants(function: String, usage: String) {
   }
 
   /** At least so many different texts. */
-  def texts(e: Expression, what: String, least: Int = 2): Seq[String] = {
+  def texts(e: Expression, what: String, least: Int = 2, example: String = "array('yes', 'no')"): Seq[String] = {
     def wrong(found: String) = new CallError(
       s"$function() expects $what to be a constant array of at least $least different, non-empty strings, got " +
-        s"$found; write ${if (function == "llm") s"$what => " else ""}array('yes', 'no')")
+        s"$found; write ${if (function == "llm") s"$what => " else ""}$example")
     if (!isConstant(e)) throw wrong(s"${e.sql}, which is no constant")
     val texts = (e.dataType, e.eval()) match {
       case (ArrayType(_: StringType, _), array: ArrayData) => array.toSeq[Any](StringType)
@@ -83,6 +83,6 @@ case class Constants(function: String, usage: String) {
     case "INT" => int(e, of.name, 0)
     case "SCHEMA" if !e.resolved || !e.dataType.isInstanceOf[ArrayType] => text(e, of.name)
     case "LABELS" => texts(e, of.name)
-    case _ => texts(e, of.name, least = 1)
+    case _ => texts(e, of.name, least = 1, "array('name', 'email')")
   }
 }

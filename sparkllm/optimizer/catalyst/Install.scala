@@ -18,6 +18,7 @@ object Install {
       ("optimizer rules", () => extend(session)),
       ("functions", () => Functions.register(state.functionRegistry)),
       ("extraction of calls", () => append(state, "planNormalizationRules", ExtractCalls(late = false))),
+      ("checks of aggregates", () => append(state.analyzer, "hintResolutionRules", CheckAggregates)),
       ("early checks", () => append(state.analyzer, "extendedCheckRules", CheckCalls)),
       ("last rules", () => SparkLLMExtensions.addLast(session)),
       ("query reports", () => listen(session)))

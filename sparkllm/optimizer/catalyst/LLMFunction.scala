@@ -39,8 +39,8 @@ object LLMFunction {
 
   private def ofTask(name: String, fields: Seq[Expression], named: Map[String, Expression]): Expression = {
     val task = Tasks.known.find(_.name == name).getOrElse {
-      val near = Nearest(name, Tasks.names)
-      throw new CallError(s"llm() knows no task '$name'$near A prompt of your own has more than one word.")
+      val near = Nearest.andThen(name, Tasks.names, "A prompt of your own has more than one word.")
+      throw new CallError(s"llm() knows no task '$name'$near")
     }
     if (task.first == "prompt")
       throw new CallError(s"the task '$name' takes a prompt; write ${task.function}('Is it good?', review)")

@@ -71,7 +71,7 @@ case class LLMSpec(
     val positional = tableTask.map(_.first).filterNot(_ => own) match {
       case None if own => quote(text) +: fields
       case Some("endpoint") => Seq(quote(model.getOrElse("default")), quote(prompt.get))
-      case Some("prompt") => quote(prompt.get) +: fields
+      case Some("prompt" | "group") => quote(prompt.get) +: fields
       case Some("x") if fields.size != 1 => s"struct(${fields.mkString(", ")})" +: arguments.map(a => constant(a._2))
       case _ => fields ++ arguments.map(a => constant(a._2))
     }

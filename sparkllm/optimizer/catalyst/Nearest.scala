@@ -12,4 +12,10 @@ object Nearest {
       case _ => s"; known: ${known.map(k => s"'$k'").mkString(", ")}"
     }
   }
+
+  /** The same with another sentence behind it. */
+  def andThen(name: String, known: Seq[String], more: String): String = {
+    val near = apply(name, known)
+    s"$near${if (near.endsWith("?")) "" else "."} $more"
+  }
 }

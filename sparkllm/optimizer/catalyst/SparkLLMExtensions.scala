@@ -10,6 +10,7 @@ import org.apache.spark.sql.catalyst.rules.Rule
 class SparkLLMExtensions extends (SparkSessionExtensions => Unit) {
   override def apply(extensions: SparkSessionExtensions): Unit = if (SparkLLMExtensions.extended.add(extensions)) {
     Functions.inject(extensions)
+    extensions.injectHintResolutionRule(_ => CheckAggregates)
     extensions.injectCheckRule(_ => CheckCalls)
     extensions.injectPlanNormalizationRule(_ => ExtractCalls(late = false))
     SparkLLMExtensions.rules.foreach(rule => extensions.injectOptimizerRule { session =>

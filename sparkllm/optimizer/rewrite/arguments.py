@@ -12,7 +12,7 @@ from sparkllm.optimizer.rewrite.asked import CALLED, Asked, name_of, text_of, wr
 from sparkllm.optimizer.rewrite.constants import Fraction, Items, constant_value, is_concat
 from sparkllm.typed_call import Column, Concat, Struct, typed_call
 
-__all__ = ["read_call"]
+__all__ = ["Expand", "read_call"]
 
 _STRUCTS = ("struct", "named_struct")
 
@@ -58,7 +58,7 @@ def _option(e: exp.Kwarg) -> Any:
     try:
         return constant_value(e.expression)
     except CallError as error:
-        raise CallError(f"{e.this.name} is a constant: {error}") from None
+        raise CallError(f"{e.this.name} is a constant: {error}; fields are given without names") from None
 
 
 def _argument(e: exp.Expr, expand: Expand) -> Any:

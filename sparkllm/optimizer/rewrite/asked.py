@@ -24,6 +24,7 @@ __all__ = [
     "name_of",
     "own_nodes",
     "remember_text",
+    "shown",
     "text_of",
     "written",
 ]
@@ -83,6 +84,20 @@ class Asked:
 def text_of(e: exp.Expr) -> str:
     """Spark SQL."""
     return e.sql(dialect=SparkSQL, normalize_functions=False)
+
+
+def shown(e: exp.Expr) -> str:
+    """What Spark calls a column of it, as near as its text tells.
+
+    >>> from sqlglot import parse_one
+    >>> shown(parse_one("SUM(a) + Count(*) + CAST(b AS STRING)"))
+    'sum(a) + count(1) + CAST(b AS STRING)'
+    """
+    copy = e.copy()
+    for count in copy.find_all(exp.Count):
+        if isinstance(count.this, exp.Star):
+            count.set("this", exp.Literal.number(1))
+    return copy.sql(dialect=SparkSQL, normalize_functions="lower")
 
 
 def remember_text(call: exp.Expr) -> None:

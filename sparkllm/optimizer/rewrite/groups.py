@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from sparkllm.errors import CallError
 from sparkllm.optimizer.rewrite.aggregates import aggregates, is_aggregate
-from sparkllm.optimizer.rewrite.asked import CALLED, called, calls_in, lower_names, own_nodes, text_of, written
+from sparkllm.optimizer.rewrite.asked import CALLED, called, calls_in, lower_names, own_nodes, shown, text_of, written
 from sparkllm.optimizer.rewrite.group_names import SETS, Keys, name_placeholders
 from sparkllm.optimizer.rewrite.guards import guard_of
 from sparkllm.optimizer.rewrite.rows import Names
@@ -160,7 +160,7 @@ def _with_name(before: exp.Expr, after: exp.Expr) -> exp.Expr:
     """Under the name that it had."""
     if isinstance(before, exp.Alias | exp.Star):
         return after
-    name = before.name if isinstance(before, exp.Column | exp.Dot) else text_of(before)
+    name = before.name if isinstance(before, exp.Column | exp.Dot) else shown(before)
     return exp.alias_(after, name, quoted=True)
 
 

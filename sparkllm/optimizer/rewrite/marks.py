@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from dataclasses import replace
 
 from sqlglot import exp
 
-from sparkllm.optimizer.rewrite.arguments import read_call
-from sparkllm.optimizer.rewrite.asked import Asked, calls_in, is_call, own_nodes, text_of
+from sparkllm.optimizer.rewrite.arguments import Expand, read_call
+from sparkllm.optimizer.rewrite.asked import CALLED, Asked, calls_in, is_call, own_nodes, shown
 from sparkllm.optimizer.rewrite.guards import guard_of
+from sparkllm.task_constants import found
+from sparkllm.typed_call import Column
 
 __all__ = ["answers_in", "fill", "filled", "guards_of", "named"]
 
@@ -40,18 +43,30 @@ def answers_in(e: exp.Expr, names: Container[str]) -> list[str]:
     return [c.name for c in own_nodes(e) if isinstance(c, exp.Column) and c.name in names]
 
 
-def named(before: exp.Expr, after: exp.Expr) -> exp.Expr:
-    """A column of the SELECT list keeps the name that it would have had."""
+def named(before: exp.Expr, after: exp.Expr, expand: Expand) -> exp.Expr:
+    """A column of the SELECT list keeps the name that it would have had; `expand` gives the columns of a star."""
     if isinstance(before, exp.Alias | exp.Star) or (
         isinstance(before, exp.Column) and isinstance(before.this, exp.Star)
     ):
         return after
     if isinstance(before, exp.Column | exp.Dot) and not calls_in(before):
         return after if after.name == before.name else exp.alias_(after, before.name, quoted=True)
-    return exp.alias_(after, _shown(before), quoted=True) if calls_in(before) else after
+    return exp.alias_(after, _name(before, expand), quoted=True) if calls_in(before) else after
 
 
-def _shown(e: exp.Expr) -> str:
-    if is_call(e):
-        return str(read_call(e, lambda star: [exp.column(text_of(star))]).typed.call)
-    return text_of(e)
+def _name(e: exp.Expr, expand: Expand) -> str:
+    """A call's is as LLMCall.scala has it: without the fields that only its prompt names."""
+    if not is_call(e):
+        return shown(e)
+    typed = read_call(e, expand).typed
+    fields = typed.columns[len(typed.needed) : len(typed.columns) - typed.implied]
+    return str(replace(typed.call, fields=tuple(map(_field, fields))))
+
+
+def _field(column: Column) -> str:
+    source = column.source
+    if isinstance(source, exp.Column | exp.Dot):
+        return source.meta.get(CALLED, source.name) or column.name
+    if isinstance(source, exp.Expr):
+        return shown(source)
+    return source if isinstance(source, str) else found(source)

@@ -20,6 +20,17 @@ def check_places(tree: exp.Expr) -> None:
         for around in _up(call):
             if reason := _reason(call, around):
                 raise CallError(f"{written(call)} is {reason}")
+        _check_as_aggregate(call)
+
+
+def _check_as_aggregate(call: exp.Expr) -> None:
+    """What only aggregates take; those over answers have been replaced by now."""
+    around = call.parent
+    if isinstance(around, exp.Window | exp.Filter) and around.this is call:
+        what = "OVER" if isinstance(around, exp.Window) else "FILTER"
+        raise CallError(f"{written(call)} is asked about each row and takes no {what}; leave it out")
+    if any(isinstance(given, exp.Distinct) for given in call.expressions):
+        raise CallError(f"{written(call)} is asked about each row and takes no DISTINCT; write SELECT DISTINCT")
 
 
 def _up(node: exp.Expr) -> list[exp.Expr]:

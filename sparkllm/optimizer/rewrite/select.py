@@ -45,7 +45,7 @@ class SelectWork:
         cheap, asking, late = self._conditions()
         rows.where = cheap
         self._inline_names()
-        columns = [named(e, rows.lift(e)) for e in self.select.expressions]
+        columns = [named(e, rows.lift(e), self.questions.columns_of) for e in self.select.expressions]
         kept = {k: rows.lift(v) if isinstance(v, exp.Expr) and k != "with_" else v for k, v in self._kept()}
         asking = [rows.lift(e) for e in asking]
         late = [rows.lift(e) for e in late]
