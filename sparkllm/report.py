@@ -112,7 +112,7 @@ class QueryReport(ReportTable):
     calls: tuple[CallReport, ...]
     paid: Mapping[str, int] | None = None
     budget: BudgetUse | None = None
-    timeline: tuple[Moment, ...] = ()
+    timeline: tuple[Moment, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_json(cls, text: str) -> QueryReport:

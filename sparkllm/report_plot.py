@@ -19,6 +19,7 @@ _ROWS, _REQUESTS, _DRAFTS = "#c6dbef", "#3182bd", "#d9661f"
 _GREY = "#666666"
 _WIDTH, _TOP, _MORE, _TIME = 9.0, 2.0, 1.0, 2.3  # inches: panels of one call, each further call, over time
 _NAME = 58  # characters of a call's name
+_LINE: dict[str, Any] = {"lw": 1.4, "marker": "o", "ms": 2.5}
 _STYLE: dict[str, Any] = {"fontsize": 8, "color": _GREY}
 
 
@@ -100,7 +101,9 @@ def _time(panel: Any, report: QueryReport) -> None:
     panel.set_title("batch and draft length over time" if drafts else "batch over time", fontsize=9, loc="left")
     if not moments:
         sent = report.total("requests")
-        return _say(panel, "no engine has told the driver of this query's time" if sent else "no request was sent")
+        return _say(
+            panel, "nothing is known: too short, or no engine reached the driver" if sent else "no request was sent"
+        )
     seconds = [moment.seconds for moment in moments]
     edge = seconds[0]  # half a period
     edges = [0.0, *(second + edge for second in seconds)]
@@ -112,7 +115,7 @@ def _time(panel: Any, report: QueryReport) -> None:
     panel.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     if drafts:
         at = [moment.seconds for moment in drafts]
-        panel.plot(at, [m.decoding for m in drafts], color=_REQUESTS, lw=1.4, label="decoding in a step")
+        panel.plot(at, [m.decoding for m in drafts], color=_REQUESTS, label="decoding in a step", **_LINE)
         _drafts(panel, at, [float(moment.draft_length or 0) for moment in drafts])
     panel.legend(fontsize=7, frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     return None
@@ -120,9 +123,10 @@ def _time(panel: Any, report: QueryReport) -> None:
 
 def _drafts(panel: Any, seconds: list[float], lengths: list[float]) -> None:
     right = panel.twinx()
-    (line,) = right.plot(seconds, lengths, color=_DRAFTS, lw=1.4)
-    panel.plot([], [], color=line.get_color(), lw=1.4, label="draft length k (right)")
+    (line,) = right.plot(seconds, lengths, color=_DRAFTS, clip_on=False, **_LINE)
+    panel.plot([], [], color=line.get_color(), **_LINE, label="draft length k (right)")
     right.set_ylim(0, max(1.0, 1.15 * max(lengths)))
+    right.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     right.spines["top"].set_visible(False)
     right.tick_params(labelsize=8, colors=_DRAFTS)
     right.set_ylabel("k, tokens", fontsize=8, color=_DRAFTS)

@@ -75,7 +75,7 @@ def test_without_speculation_there_is_the_batch_alone() -> None:
 
 
 def test_panels_without_data_say_so() -> None:
-    assert "no engine has told the driver of this query's time" in texts(plot(report()))
+    assert "nothing is known: too short, or no engine reached the driver" in texts(plot(report()))
     kept = {"call": CALL, **COUNTS, "requests": 0, "prompt_tokens": 0, "cached_tokens": 0, "cached_data_tokens": 0}
     assert "no prompt was sent | " in texts(plot(report(calls=[kept])))
     assert texts(plot(report(calls=[kept]))).endswith("no request was sent")

@@ -23,9 +23,11 @@ class Looks:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, query: str) -> None:
-        """The query has requests."""
-        load = self._load()
-        self._recorders.setdefault(query, Recorder(time.monotonic(), load)).resume(load)
+        """The query has requests, from now on or still."""
+        if query in self._open:
+            return
+        now, load = time.monotonic(), self._load()
+        self._recorders.setdefault(query, Recorder(now, load)).resume(now, load)
         self._open.add(query)
         if self._timer is None:
             self._timer = self._loop.call_later(_SECONDS, self._look)

@@ -7,7 +7,7 @@ series with every report, so that a lost one loses nothing, and puts those of se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 __all__ = ["PERIOD_SECONDS", "Load", "Moment", "Recorder", "Series", "merged"]
@@ -86,25 +86,32 @@ class Recorder:
     """
 
     def __init__(self, now: float, load: Load, most: int = _MOST) -> None:
-        self._began, self._before, self._most = now, load, most
+        self._began, self._looked, self._before, self._most = now, now, load, most
         self._period, self._points = PERIOD_SECONDS, [Point()]
 
     def look(self, now: float, load: Load) -> None:
-        """Take down what the engine has now."""
+        """Take down what the engine has now; since the last look, however long ago, it had requests."""
         grown = [new - old for new, old in zip(load[1:], self._before[1:], strict=True)]
-        self._before = load
-        while (at := int((now - self._began) / self._period)) >= self._most:
+        while self._at(now) >= self._most:
             self._halve()
+        before, at = self._at(self._looked), self._at(now)
+        self._looked, self._before = now, load
         self._points += [Point()] * (at + 1 - len(self._points))
         self._points[at] = self._points[at].plus(Point(load.requests, 1, *grown))
+        # A server that was held up did not look, while its engine went on.
+        for missed in range(before + 1, at):
+            self._points[missed] = Point(load.requests, 1)
 
-    def resume(self, load: Load) -> None:
+    def resume(self, now: float, load: Load) -> None:
         """After a pause, in which the sums grew for others."""
-        self._before = load
+        self._looked, self._before = now, load
 
     def series(self, now: float) -> Series:
         """All so far."""
         return Series(now - self._began, self._period, tuple(self._points))
+
+    def _at(self, now: float) -> int:
+        return int((now - self._began) / self._period)
 
     def _halve(self) -> None:
         self._points.append(Point())  # to the last one of an odd number
@@ -131,7 +138,14 @@ def merged(series: Sequence[tuple[float, Series]]) -> tuple[Moment, ...]:
             coarse[at] = coarse.get(at, Point()).plus(point)
         for at, point in coarse.items():
             columns.setdefault(at, []).append(point)
-    return tuple(_moment((at + 0.5) * period, columns.get(at, [])) for at in range(max(columns) + 1))
+    moments = [_moment((at + 0.5) * period, columns.get(at, [])) for at in range(max(columns) + 1)]
+    return _from_the_first_request(moments, period)
+
+
+def _from_the_first_request(moments: Sequence[Moment], period: float) -> tuple[Moment, ...]:
+    """Without the time in which an engine only looked into the ledger, or waited for a budget."""
+    first = next((number for number, moment in enumerate(moments) if moment.requests), len(moments))
+    return tuple(replace(moment, seconds=moment.seconds - first * period) for moment in moments[first:])
 
 
 def _moment(seconds: float, points: Sequence[Point]) -> Moment:

@@ -30,7 +30,7 @@ def test_a_long_query_has_no_more_points_than_a_short_one_and_the_same_shape(sec
 def test_sums_grow_within_a_period_whatever_others_did_in_a_pause() -> None:
     recorder = Recorder(0.0, Load(4, steps=100, decodes=400, drafted=400))
     recorder.look(0.1, Load(4, 102, 408, 416))
-    recorder.resume(Load(4, 500, 2000, 2000))
+    recorder.resume(1.05, Load(4, 500, 2000, 2000))
     recorder.look(1.1, Load(4, 501, 2004, 2004))
     moments = merged([(2.0, recorder.series(2.0))])
     assert [(m.requests, m.decoding, m.draft_length) for m in moments if m.requests] == [(4, 4, 2), (4, 4, 1)]
@@ -48,6 +48,22 @@ def test_engines_of_other_periods_are_added_up_at_the_driver_even_after_a_lost_r
     for moment in moments:
         both = 10 * max(0, 10 - moment.seconds) + 10 * (60 - moment.seconds)
         assert moment.requests == pytest.approx(both, abs=6)
+
+
+def test_a_server_that_was_held_up_leaves_no_gap() -> None:
+    recorder = Recorder(0.0, Load(0))
+    for now in (0.1, 1.6):
+        recorder.look(now, Load(5))
+    assert [m.requests for m in merged([(2.0, recorder.series(2.0))])] == [5] * 7
+
+
+def test_time_begins_with_the_first_request() -> None:
+    recorder = Recorder(0.0, Load(0))
+    for look in range(40):
+        recorder.look(look / 20, Load(0 if look < 20 else 3))
+    assert [(m.seconds, m.requests) for m in merged([(2.0, recorder.series(2.0))])] == [
+        (0.125, 3), (0.375, 3), (0.625, 3), (0.875, 3),
+    ]  # fmt: skip
 
 
 def test_a_look_at_an_idle_engine_is_no_moment() -> None:
