@@ -63,7 +63,7 @@ def check_movie_reviews(done: Any) -> None:
 def check_databricks(done: Any) -> None:
     assert "negative" in text(outputs_of(done, "SELECT id, product, llm")[0])
     assert "unhappy" in text(outputs_of(done, "AS unhappy")[0])
-    assert re.search(r"of 10,000 calls", text(outputs_of(done, "maxCalls")[0]))
+    assert re.search(r"rows entering LLMEval +40\n", text(outputs_of(done, "maxCalls")[0]))
 
 
 # How each is checked; and, of the one whose answers are not looked at, settings for its run.
