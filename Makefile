@@ -17,7 +17,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 # pip repeats this warning for every package where a machine's own settings name a local index.
 QUIET := 2>&1 | sed '/is ignored: it is neither a file nor a directory/d; /Retrying (Retry/d; /Could not fetch URL/d'
 
-.PHONY: help install demo test test-long test-spark fuzz check format lock clean java
+.PHONY: help install demo test test-long test-spark fuzz check notebooks format lock clean java
 
 help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -47,6 +47,9 @@ check: $(STAMP)  ## Style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+notebooks: java $(STAMP)  ## The notebooks anew, with what they give here
+	@$(BIN)/python -m tests.notebook_runner notebooks/*.ipynb
 
 format: $(STAMP)  ## Let ruff repair what it can
 	@$(BIN)/ruff check --fix .

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from sparkllm.backend.control.query import QueryProgress
     from sparkllm.backend.control.service import ControlService
+    from sparkllm.backend.control.timeline import Moment
 
-__all__ = ["open_channel", "progress", "told_by", "told_of"]
+__all__ = ["open_channel", "progress", "timeline_of", "told_by", "told_of"]
 
 _POLL_SECONDS = 0.5
 _LOCAL = "127.0.0.1"
@@ -88,6 +89,12 @@ def told_by(application: str) -> list[QueryProgress]:
 def told_of(spark: SparkSession | None, query: int) -> QueryProgress | None:
     """What engines have told of one query; None where that is nothing."""
     return next((told for told in progress(spark) if told.query == str(query)), None)
+
+
+def timeline_of(spark: SparkSession, query: int) -> tuple[Moment, ...]:
+    """How many requests a query's engines had, and how long their drafts were; empty where nobody has told."""
+    service = _services.get(str(spark.sparkContext.applicationId))
+    return service.timeline(str(query)) if service is not None else ()
 
 
 def _start(context: SparkContext, port: int) -> ControlService:

@@ -15,9 +15,11 @@ from sparkllm.report_speculation import speculation_lines
 from sparkllm.report_table import ReportTable
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pyspark.sql import SparkSession
 
     from sparkllm.backend.control.query import BudgetUse
+    from sparkllm.backend.control.timeline import Moment
 
 __all__ = ["CallReport", "QueryReport", "last_report"]
 
@@ -99,6 +101,8 @@ class QueryReport(ReportTable):
             from other hosts, what they told last; None where that is not known. An engine that was started again has
             counted since then; `calls` count what was sent again, too.
         budget: what of the query's budget is used, and whether it ended the query; None where it had none.
+        timeline: how many requests its engines had at once, and how long their drafts were, at most 120 moments from
+            its first request on; empty where none was sent, or none has told the driver.
     """
 
     query: int
@@ -108,6 +112,7 @@ class QueryReport(ReportTable):
     calls: tuple[CallReport, ...]
     paid: Mapping[str, int] | None = None
     budget: BudgetUse | None = None
+    timeline: tuple[Moment, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_json(cls, text: str) -> QueryReport:
@@ -157,6 +162,18 @@ class QueryReport(ReportTable):
 
     def _repr_html_(self) -> str:
         return report_html(self._lines(), self.to_svg())
+
+    def plot(self) -> Figure:
+        """Three panels: prompt tokens computed and cached, rows and requests, batch and draft length over time.
+
+        Raises:
+            SparkLLMError: matplotlib is not installed.
+        """
+        try:
+            from sparkllm.report_plot import report_figure
+        except ModuleNotFoundError as error:
+            raise SparkLLMError("plot() takes matplotlib, found none: pip install 'sparkllm[plot]'") from error
+        return report_figure(self)
 
     def to_svg(self) -> str:
         """A bar of the prompt tokens: instruction and data from the cache, and what was computed."""
@@ -249,7 +266,7 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
     Raises:
         SparkLLMError: there is no session, or no such query yet.
     """
-    from sparkllm.control_channel import told_of
+    from sparkllm.control_channel import timeline_of, told_of
     from sparkllm.plain_report import last_plain_report
     from sparkllm.plain_session import is_connect
     from sparkllm.spark_session import last_reports, paid, some_session
@@ -265,4 +282,5 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
     report = QueryReport.from_json(reports[-1])
     told = told_of(spark, report.query)
     counted = paid(spark, report.query) or (told.counters if told is not None else None)
-    return replace(report, paid=counted, budget=told.budget if told is not None else None)
+    budget = told.budget if told is not None else None
+    return replace(report, paid=counted, budget=budget, timeline=timeline_of(session, report.query))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.control.reporter import Reporter
+from sparkllm.backend.control.timeline import Load
 from sparkllm.backend.engine import Engine, Sampling
 from sparkllm.backend.ledger.ledger import Ledger, Ledgers
 from sparkllm.backend.quarantine import Quarantine
@@ -104,12 +105,18 @@ class Requests:
         """Who tells the driver of all queries; from the first that has terms on."""
         with self._lock:
             if self._reporter is None:
-                self._reporter = Reporter(terms.address, self.loop, self._all_counts)
+                self._reporter = Reporter(terms.address, self.loop, self._all_counts, self._load)
             return self._reporter
 
     def _all_counts(self) -> dict[str, Counter[str]]:
         with self._lock:
             return dict(self._by_query)
+
+    def _load(self) -> Load:
+        ended = sum(self.totals[name] for name in ("finished", "failed", "aborted"))
+        inside, sums = self.totals["requests"] - ended, self.engine.speculation()
+        drafts = (sums.get(name, 0) for name in ("steps", "decodes", "drafted"))
+        return Load(min(inside, self.engine.info.max_num_seqs or inside), *drafts)
 
     def touch(self) -> None:
         """Somebody uses the engine."""

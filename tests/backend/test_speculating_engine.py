@@ -9,11 +9,14 @@ import pytest
 from tokenizers import Tokenizer
 
 from sparkllm.backend.client import EngineClient, connect
+from sparkllm.backend.control.budget import Terms
+from sparkllm.backend.control.service import ControlService
 from sparkllm.backend.engine import Sampling
 from sparkllm.backend.launch import end
 from sparkllm.config import LLMConfig
 from sparkllm.report_speculation import speculation_lines
 from tests.backend.conftest import prompts
+from tests.backend.control.test_channel import within
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,21 @@ def test_a_query_that_came_before_keeps_its_own_counts(engine: EngineClient) -> 
     engine.submit(prompts([[5, 6, 7]]), Sampling(max_tokens=20, min_tokens=20), query="two").result()
     assert engine.counters("one") == before
     assert 0 < engine.counters("two")["speculation_decodes"] <= 19
+
+
+def test_the_driver_is_told_of_batch_and_draft_length_over_time(engine: EngineClient) -> None:
+    rows = prompts([[10 + i, 20 + i, 30 + i] * 5 for i in range(16)])
+    with ControlService("127.0.0.1", "127.0.0.1") as driver:
+        terms = Terms(driver.address)
+        engine.submit(rows, Sampling(max_tokens=200, min_tokens=200), query="told", terms=terms).result()
+        assert within(3, lambda: driver.progress() and not driver.progress()[-1].running)
+        moments = driver.timeline("told")
+    print(*moments, sep="\n")
+    drafted = [moment for moment in moments if moment.draft_length is not None]
+    assert drafted
+    assert 15 < max(moment.requests for moment in moments) <= 16
+    assert 8 < max(moment.decoding or 0 for moment in drafted) <= 16
+    assert 0 < max(moment.draft_length or 0 for moment in drafted) <= 8
 
 
 def test_labels_are_answered_as_ever(engine: EngineClient) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Self
 
 from sparkllm.backend.control.budget import Budget
+from sparkllm.backend.control.timeline import Point, Series
 
 __all__ = ["REPORT", "Account", "Grant", "Holding", "Report", "read_grants", "write_grants"]
 
@@ -42,6 +43,7 @@ class Account:
         open: whether there are such requests now.
         budget: the query's, where it has one.
         holdings: by the name of the limit.
+        series: how many requests the engine had meanwhile.
     """
 
     counters: Mapping[str, int]
@@ -49,6 +51,7 @@ class Account:
     open: bool = False
     budget: Budget | None = None
     holdings: Mapping[str, Holding] = field(default_factory=dict)
+    series: Series = field(default=Series(), compare=False)  # its age grows where nothing is new
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,9 @@ class Report:
 def _account(raw: dict[str, Any]) -> Account:
     budget = Budget(**raw["budget"]) if raw["budget"] else None
     holdings = {name: Holding(*values) for name, values in raw["holdings"].items()}
-    return Account(raw["counters"], raw["seconds"], raw["open"], budget, holdings)
+    points = tuple(Point(*values) for values in raw["series"]["points"])
+    series = Series(raw["series"]["age"], raw["series"]["period"], points)
+    return Account(raw["counters"], raw["seconds"], raw["open"], budget, holdings, series)
 
 
 def write_grants(grants: Mapping[str, Grant]) -> bytes:

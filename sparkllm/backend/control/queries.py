@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from sparkllm.backend.control.messages import Grant, Report
 from sparkllm.backend.control.query import Query, QueryProgress
+from sparkllm.backend.control.timeline import Moment
 
 __all__ = ["Queries"]
 
@@ -34,6 +35,10 @@ class Queries:
     def progress(self, now: float) -> list[QueryProgress]:
         """Of the last 1,000 queries, the one told of last at the end."""
         return [query.progress(now) for query in self._queries.values()]
+
+    def timeline(self, name: str) -> tuple[Moment, ...]:
+        """Of one query; empty where no engine has told of one."""
+        return self._queries[name].timeline() if name in self._queries else ()
 
     def _query(self, name: str, now: float) -> Query:
         query = self._queries.setdefault(name, Query(name, now))

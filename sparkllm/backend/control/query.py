@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sparkllm.backend.control.budget import Budget
 from sparkllm.backend.control.messages import Account, Grant
 from sparkllm.backend.control.pool import Pool
+from sparkllm.backend.control.timeline import Moment, merged
 
 __all__ = ["BudgetUse", "Query", "QueryProgress"]
 
@@ -101,6 +102,10 @@ class Query:
             counters.update(engine.account.counters)
         running = sum(engine.account.open for engine in self._live(now).values())
         return QueryProgress(self.id, now - self.began, len(self._engines), running, dict(counters), self._use(now))
+
+    def timeline(self) -> tuple[Moment, ...]:
+        """How many requests its engines had, and how long their drafts were, from the first on."""
+        return merged([(engine.seen, engine.account.series) for engine in self._engines.values()])
 
     def _grant(self, engine: str, account: Account, now: float) -> dict[str, int]:
         """All limits that the engine needs more of, or none: half a request cannot be asked."""

@@ -13,13 +13,16 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pyarrow as pa
 from pyarrow import flight
 
 from sparkllm.backend.control.budget import ControlAddress, Terms
+from sparkllm.backend.control.looks import Looks
 from sparkllm.backend.control.messages import REPORT, Account, Grant, Report, read_grants
 from sparkllm.backend.control.spending import Spending
+from sparkllm.backend.control.timeline import Load
 from sparkllm.backend.log_line import log_line
 from sparkllm.backend.wire import AUTHORIZATION
 
@@ -60,15 +63,20 @@ class Reporter:
     """
 
     def __init__(
-        self, address: ControlAddress, loop: asyncio.AbstractEventLoop, counts: Callable[[], Mapping[str, Counter[str]]]
+        self,
+        address: ControlAddress,
+        loop: asyncio.AbstractEventLoop,
+        counts: Callable[[], Mapping[str, Counter[str]]],
+        load: Callable[[], Load],
     ) -> None:
-        """`counts` gives the counters of each query; it may be called at any time on the loop."""
+        """`counts` gives the counters of each query, `load` what the engine has now; at any time on the loop."""
         self.engine = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._address = address
         self._loop = loop
         self._counts = counts
         self._told: dict[str, Account] = {}
         self._open: dict[str, _Open] = {}
+        self._looks = Looks(loop, load)
         self._spending: dict[str, Spending] = {}
         self._number = 0
         self._wake = asyncio.Event()
@@ -88,7 +96,10 @@ class Reporter:
         """A stream has requests (1), or has none any more (-1)."""
         times = self._open.setdefault(query, _Open())
         times.change(change)
-        if not times.streams:
+        if times.streams:
+            self._looks.begin(query)
+        else:
+            self._looks.end(query)
             self._wake.set()  # the last word on the query should not wait
 
     def _start(self) -> None:
@@ -136,10 +147,11 @@ class Reporter:
 
     def _account(self, query: str, counters: dict[str, int], second_passed: bool) -> Account:
         times, spending = self._open.get(query, _Open()), self._spending.get(query)
+        account = Account(counters, times.seconds, times.streams > 0, series=self._looks.series(query))
         if spending is None:
-            return Account(counters, times.seconds, times.streams > 0)
+            return account
         holdings = spending.holdings(second_passed, idle=not times.streams)
-        return Account(counters, times.seconds, times.streams > 0, spending.budget, holdings)
+        return replace(account, budget=spending.budget, holdings=holdings)
 
     def _is_news(self, query: str, account: Account) -> bool:
         known = self._told.get(query)
@@ -151,6 +163,7 @@ class Reporter:
             self._told.pop(query, None)
             self._open.pop(query, None)
             self._spending.pop(query, None)
+            self._looks.forget(query)
 
     def _call(self, body: bytes) -> dict[str, Grant]:
         if self._client is None:

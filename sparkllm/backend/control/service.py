@@ -15,6 +15,7 @@ from sparkllm.backend.control.messages import REPORT, Report, write_grants
 from sparkllm.backend.control.notice import NOTICE, Notices
 from sparkllm.backend.control.queries import Queries
 from sparkllm.backend.control.query import QueryProgress
+from sparkllm.backend.control.timeline import Moment
 from sparkllm.backend.token_check import TokenCheck
 
 __all__ = ["ControlService"]
@@ -51,6 +52,11 @@ class ControlService(flight.FlightServerBase):
         """Of the last 1,000 queries, the one told of last at the end."""
         with self._lock:
             return self._queries.progress(time.monotonic())
+
+    def timeline(self, query: str) -> tuple[Moment, ...]:
+        """What its engines had while it ran, by Spark's id of it; empty where none has told of it."""
+        with self._lock:
+            return self._queries.timeline(query)
 
 
 def _tcp(host: str, port: int) -> str:

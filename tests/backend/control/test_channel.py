@@ -147,6 +147,22 @@ def test_engines_report_every_second_what_they_count(driver: ControlService, eng
     assert within(3, lambda: progress(driver).counters["aborted"] == 2 and not progress(driver).running)
 
 
+def test_the_driver_knows_how_many_requests_the_engines_had_over_time(
+    driver: ControlService, engines: list[Served]
+) -> None:
+    terms = Terms(driver.address)
+    answers = [one.submit(prompts([NEVER] * 5), terms=terms) for one in engines]
+    assert within(5, lambda: len(driver.timeline("7")) > 4)
+    for one in answers:
+        one.cancel()
+    assert within(3, lambda: not progress(driver).running)
+    moments = driver.timeline("7")
+    assert sorted(moment.requests for moment in moments)[len(moments) // 2] == 10
+    assert [moment.seconds for moment in moments] == [0.125 + 0.25 * number for number in range(len(moments))]
+    assert {moment.draft_length for moment in moments} == {None}
+    assert driver.timeline("unknown") == ()
+
+
 def test_a_call_without_the_token_is_refused(driver: ControlService) -> None:
     report = flight.Action(REPORT, Report("x", 1, {}).to_json())
     with flight.connect(driver.address.location) as client:
