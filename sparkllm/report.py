@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from sparkllm.backend.endpoint.settings import is_endpoint
 from sparkllm.calls import PER_ROW, LLMCall
 from sparkllm.errors import SparkLLMError
 from sparkllm.report_budget import budget_lines
+from sparkllm.report_cost import Cost, cost_lines, cost_of
 from sparkllm.report_html import bar_svg, report_html
 from sparkllm.report_speculation import speculation_lines
 from sparkllm.report_table import ReportTable
@@ -41,7 +43,8 @@ class CallReport:
             where no task ran, () where each row had its own.
         rows: rows that entered LLMEval.
         distinct: distinct prompts among them, as far as one task sees.
-        requests: prompts sent to vLLM; one that was under way when an engine died counts again when it is sent again.
+        requests: prompts sent to vLLM or an endpoint; one that was under way when an engine died counts again when it
+            is sent again.
         ledger_rows, ledger_prompts: rows and distinct prompts whose answer was kept from earlier, or asked for by
             another task at that moment.
         prompt_tokens, cached_tokens: tokens of those prompts, and how many of them vLLM found in its KV cache.
@@ -77,6 +80,7 @@ class CallReport:
     engine_killed: int
     budget: int
     pools: Mapping[str, int] = field(default_factory=dict)
+    model: str = ""
 
     @property
     def nulls(self) -> dict[str, int]:
@@ -99,6 +103,7 @@ class QueryReport(ReportTable):
             from other hosts, what they told last; None where that is not known. An engine that was started again has
             counted since then; `calls` count what was sent again, too.
         budget: what of the query's budget is used, and whether it ended the query; None where it had none.
+        cost: by the prices that are set; None where nobody has looked.
     """
 
     query: int
@@ -108,6 +113,7 @@ class QueryReport(ReportTable):
     calls: tuple[CallReport, ...]
     paid: Mapping[str, int] | None = None
     budget: BudgetUse | None = None
+    cost: Cost | None = None
 
     @classmethod
     def from_json(cls, text: str) -> QueryReport:
@@ -150,9 +156,14 @@ class QueryReport(ReportTable):
         return self.total("prompt_tokens") - self.total("static_tokens")
 
     @property
+    def running_seconds(self) -> float:
+        """Wall time of the query without the engine's start."""
+        return self.seconds - min(self.seconds, self.total("start_ms") / 1000)
+
+    @property
     def rows_per_second(self) -> float:
         """Rows that entered LLMEval by second, the engine's start not counted."""
-        seconds = self.seconds - min(self.seconds, self.total("start_ms") / 1000)
+        seconds = self.running_seconds
         return self.total("rows") / seconds if seconds > 0 else 0.0
 
     def _repr_html_(self) -> str:
@@ -177,6 +188,8 @@ class QueryReport(ReportTable):
             lines += speculation_lines(self.paid)
         if self.budget is not None:
             lines += budget_lines(self.budget)
+        if self.cost is not None:
+            lines += cost_lines(self.cost)
         lines.append(
             ("seconds", f"{self.seconds:.1f}" + (f", of them {start:.1f} starting the engine" if start else ""))
         )
@@ -189,7 +202,9 @@ def _call(raw: dict[str, Any]) -> CallReport:
     call = LLMCall.from_json(json.dumps(raw["call"]))
     orders = tuple(_order(call, order) for order in raw["field_orders"])
     counts = {f.name: int(raw[f.name]) for f in fields(CallReport) if f.type == "int"}
-    return CallReport(call=call, field_orders=orders, pools=dict(raw.get("pools", {})), **counts)
+    return CallReport(
+        call=call, field_orders=orders, pools=dict(raw.get("pools", {})), model=raw.get("model", ""), **counts
+    )
 
 
 def _order(call: LLMCall, written: str) -> tuple[str, ...]:
@@ -206,7 +221,7 @@ def _call_lines(call: CallReport) -> list[tuple[str, str]]:
     if call.ledger_rows or call.ledger_prompts:
         lines += [("  from the ledger", f"{call.ledger_prompts:,} prompts, {call.ledger_rows:,} rows")]
     lines += [
-        ("  requests sent to vLLM", f"{call.requests:,}"),
+        (f"  requests sent to {'the endpoint' if is_endpoint(call.model) else 'vLLM'}", f"{call.requests:,}"),
         ("  prompt tokens", f"{call.prompt_tokens:,}"),
         ("  cached tokens", f"{call.cached_tokens:,}"),
         ("  output tokens", f"{call.output_tokens:,}"),
@@ -252,7 +267,7 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
     from sparkllm.control_channel import told_of
     from sparkllm.plain_report import last_plain_report
     from sparkllm.plain_session import is_connect
-    from sparkllm.spark_session import last_reports, paid, some_session
+    from sparkllm.spark_session import config_of, last_reports, paid, some_session
 
     session = some_session(spark)
     if is_connect(session):
@@ -265,4 +280,5 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
     report = QueryReport.from_json(reports[-1])
     told = told_of(spark, report.query)
     counted = paid(spark, report.query) or (told.counters if told is not None else None)
-    return replace(report, paid=counted, budget=told.budget if told is not None else None)
+    cost = cost_of(report.calls, config_of(session), told.engine_seconds if told is not None else 0.0)
+    return replace(report, paid=counted, budget=told.budget if told is not None else None, cost=cost)
