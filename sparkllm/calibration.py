@@ -23,11 +23,12 @@ from sparkllm.spark_session import last_reports
 
 __all__ = ["Part", "Speed", "calibrate", "fitted", "remembered"]
 
-_WARM, _FIRST, _MOST = 32, 64, 2048  # prompts of a part: before the clock runs, at first, at most
+# Prompts of a part: before the clock runs; at first, as many as an engine answers at a time, as a prompt takes longer
+# where fewer are under way; at most.
+_WARM, _FIRST, _MOST = 32, 256, 2048
 _ENOUGH_SECONDS = 2.0  # of asking in one pair of parts
 _WEAK = 0.03  # weight of what is assumed beside a part
 _REPORTS = 20  # that are looked through
-_TIMES = 2  # pairs that are timed
 _BUDGET = ("maxCalls", "maxTotalTokens", "maxSeconds", "maxCost")
 
 _speeds: dict[tuple[str, str, str], Speed] = {}
@@ -120,13 +121,12 @@ def calibrate(spark: SparkSession, conf: Mapping[str, str], planned: PlannedCall
     # one window: the parts are as large as they are meant to be
     settings |= {f"{PREFIX}windowRows": str(_MOST), f"{PREFIX}maxWindowRows": str(_MOST)}
     asked = _Asked(spark, settings, planned, sample)
-    asked.part(asked.scattered(min(_WARM, len(sample.sent) // 8)))
-    size = min(_FIRST, len(sample.sent) // (2 * _TIMES))
-    pair = asked.pair(size)
-    while sum(part.seconds for part in pair) < _ENOUGH_SECONDS and size < _MOST and asked.left >= 8 * size * _TIMES:
+    asked.part(asked.scattered(min(_WARM, asked.left // 8)))
+    size = min(_FIRST, asked.left // 2)
+    parts = asked.pair(size)
+    while sum(part.seconds for part in parts) < _ENOUGH_SECONDS and size < _MOST and asked.left >= 8 * size:
         size = min(4 * size, _MOST)
-        pair = asked.pair(size)
-    parts = [*pair, *(part for _ in range(_TIMES - 1) for part in asked.pair(size))]
+        parts = asked.pair(size)
     if not any(part.prompts for part in parts):
         return None
     speed = fitted(parts)

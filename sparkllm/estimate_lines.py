@@ -16,6 +16,7 @@ __all__ = ["call_lines", "query_lines"]
 
 Lines = list[tuple[str, str]]
 _MOST_GPUS = 6
+_WORTH_SAYING = 0.05  # of how far parts of a calibration were off
 _SECONDS_OF_A_MINUTE, _MILLISECONDS = 60, 1000
 
 
@@ -133,7 +134,8 @@ def _here(query: QueryEstimate) -> Lines:
     prompts = sum(speed.prompts for speed in speeds)
     cost = f", {_usd(query.seconds / 3600 * query.cost_per_hour)} by costPerHour" if query.cost_per_hour else ""
     off = max(speed.off for speed in speeds)
-    measured = f"measured on {prompts:,} prompts, parts of which were up to {100 * off:.0f} % off"
+    parts = f", parts of which were up to {100 * off:.0f} % off" if off >= _WORTH_SAYING else ""
+    measured = f"measured on {prompts:,} prompts{parts}"
     return [("seconds here", f"about {_time(query.seconds)}{cost} ({measured}; the engine's start not counted)")]
 
 

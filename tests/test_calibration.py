@@ -13,7 +13,7 @@ import sparkllm
 from sparkllm.calibration import Part, Speed, fitted
 from tests.settings import configured
 
-TOKENS_A_SECOND = 20_000
+TOKENS_A_SECOND = 4000
 QUERY = "SELECT llm('Is it about the price?', kind, text) AS a FROM timed"
 
 
@@ -62,7 +62,7 @@ def timed(spark: SparkSession) -> Iterator[SparkSession]:
     """Many different rows that share a field in groups, and an engine that computes so many tokens a second."""
     text = "concat('number ', sha2(string(id), 256)) AS text"
     kind = "repeat(concat('kind ', string(id % 40), ' of a thing that is for sale. '), 6) AS kind"
-    spark.range(0, 4000, 1, 1).selectExpr(text, kind).createOrReplaceTempView("timed")
+    spark.range(0, 700, 1, 1).selectExpr(text, kind).createOrReplaceTempView("timed")
     speed = {"spark.sparkllm.engine": "dry-run", "spark.sparkllm.dryRunTokensPerSecond": str(TOKENS_A_SECOND)}
     with configured(spark, speed):
         yield spark
@@ -74,7 +74,7 @@ def test_a_calibrated_estimate_has_the_seconds_of_the_run(timed: SparkSession) -
     [total] = [call.total for call in estimate.calls]
     assert total is not None
     assert total.speed is not None
-    assert 500 < total.speed.prompts < 3000
+    assert 200 < total.speed.prompts < 3000
     timed.sql(QUERY).write.format("noop").mode("overwrite").save()
     report = sparkllm.last_report(timed)
     assert (total.calls, total.prompt_tokens) == (
@@ -82,10 +82,11 @@ def test_a_calibrated_estimate_has_the_seconds_of_the_run(timed: SparkSession) -
         pytest.approx(report.total("prompt_tokens")),
     )
     computed = report.total("prompt_tokens") - report.total("cached_tokens")
-    assert computed / TOKENS_A_SECOND > 3, "long enough to be timed"
-    assert total.seconds == pytest.approx(computed / TOKENS_A_SECOND, rel=0.3)
+    least = computed / TOKENS_A_SECOND
+    assert least > 3, "long enough to be timed"
     assert estimate.seconds is not None
-    assert estimate.seconds > total.seconds
+    assert total.seconds is not None
+    assert 0.7 * least < total.seconds < estimate.seconds < 1.3 * max(least, report.running_seconds)
     assert "seconds here" in str(estimate)
     assert "a sample was asked" in str(estimate)
 
@@ -93,14 +94,14 @@ def test_a_calibrated_estimate_has_the_seconds_of_the_run(timed: SparkSession) -
 def test_an_application_remembers_what_it_has_measured(timed: SparkSession) -> None:
     sparkllm.explain(QUERY, timed, calibrate=True)
     reports = len(sparkllm.spark_session.last_reports(timed, 100))
-    again = sparkllm.explain(f"{QUERY} LIMIT 500", timed)
+    again = sparkllm.explain(f"{QUERY} LIMIT 300", timed)
     assert again.seconds is not None
     assert len(sparkllm.spark_session.last_reports(timed, 100)) == reports
     other = QUERY.replace("price", "size")
     assert sparkllm.explain(other, timed).seconds is None
-    timed.sql(f"{other} LIMIT 1000").collect()
+    timed.sql(f"{other} LIMIT 500").collect()
     reported = sparkllm.last_report(timed)
-    seen = sparkllm.explain(f"{other} LIMIT 1000", timed).seconds
+    seen = sparkllm.explain(f"{other} LIMIT 500", timed).seconds
     assert seen == pytest.approx(reported.running_seconds, rel=0.1), "its own report is a calibration, too"
 
 

@@ -185,7 +185,7 @@ def test_a_scan_counts_all_rows_exactly_and_looks_at_their_order(counting: Spark
     fields = "repeat(sha2(string(id % 3001), 512), 2) AS a", "string(id % 12007) AS b"
     counting.range(0, 30_000, 1, 3).selectExpr(*fields).write.parquet(str(tmp_path / "texts"))
     frame = counting.read.parquet(str(tmp_path / "texts")).selectExpr("llm('Is it random?', a, b)")
-    first, scanned, all_of_it = (sparkllm.explain(frame, rows=2000, scan=scan) for scan in (False, True, True))
+    first, scanned, again = (sparkllm.explain(frame, rows=2000, scan=scan) for scan in (False, True, True))
     whole = sparkllm.explain(frame, rows=30_000)
     [total], [known] = [c.total for c in scanned.calls], [c.total for c in whole.calls]
     assert total is not None
@@ -195,7 +195,8 @@ def test_a_scan_counts_all_rows_exactly_and_looks_at_their_order(counting: Spark
     assert scanned.prefix_hit_rate == pytest.approx(whole.prefix_hit_rate, abs=0.03)
     assert first.prefix_hit_rate < whole.prefix_hit_rate - 0.1
     assert "  rows                 30,000, counted; " in str(scanned)
-    assert scanned == all_of_it, "the same rows are looked at each time"
+    assert again.prefix_hit_rate == pytest.approx(scanned.prefix_hit_rate, abs=0.03), "of other pieces of the order"
+    assert again.total("calls") == 30_000
     assert "scan=True counts all" in str(first)
     assert "scan=True" not in str(scanned)
 
