@@ -52,7 +52,7 @@ def main() -> None:
         result["whole"].append(whole(spark, args, name, query))
         write(result, args.json)
     spark.conf.set("spark.sparkllm.engine", "vllm")
-    engine = connect(settings(spark), None, spark.sparkContext.applicationId)
+    engine = connect(settings(spark), None, spark.sparkContext.applicationId) if args.repeats else None
     for repeat in range(args.repeats):
         for job in args.jobs:
             result["runs"].append(compared(spark, engine, args, job, repeat))
@@ -69,7 +69,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="demo", help="demo, or the folder of a model")
     parser.add_argument("--jobs", nargs="+", default=list(JOBS), choices=list(JOBS))
     parser.add_argument("--rows", type=int, default=2000, help="rows of a slice on the real engine")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="of each job; 0: only the whole tables")
     parser.add_argument("--runs-only", action="store_true", help="without the whole tables")
     parser.add_argument("--json", help="write every run to this file")
     return parser.parse_args()
@@ -108,9 +108,10 @@ def whole(spark: SparkSession, args: argparse.Namespace, name: str, query: str) 
 
 
 def compared(
-    spark: SparkSession, engine: EngineClient, args: argparse.Namespace, job: str, repeat: int
+    spark: SparkSession, engine: EngineClient | None, args: argparse.Namespace, job: str, repeat: int
 ) -> dict[str, Any]:
     """One slice on the real engine: the estimate, then the run."""
+    assert engine is not None
     name, query = JOBS[job]
     rows = pd.read_csv(Path(args.data) / name, dtype=str)
     slices = max(1, len(rows) // args.rows)
