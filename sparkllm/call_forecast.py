@@ -115,7 +115,9 @@ def _looked_at(one: PlannedCall, config: LLMConfig, look: Look) -> tuple[PromptS
         sizes = _counted(one.frame, together, config, exact=True)
         rows = float(sizes.rows.sum())
         sample = sample_slices(*asked, int(rows)) if together and rows > look.rows else sample_prompts(*asked)
-        return sample, sizes, float(sample.rows) if sample.whole else rows, True
+        if sample.whole:
+            return sample, Sizes.of(sample.bytes) if together else sizes, float(sample.rows), True
+        return sample, sizes, rows, True
     sample = sample_prompts(*asked)
     sizes = Sizes.of(sample.bytes)
     if sample.whole:
