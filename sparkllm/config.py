@@ -118,6 +118,12 @@ class LLMConfig:
         "{}", 'More fields of each request to an endpoint, as a JSON object: {"reasoning_effort": "minimal"}.'
     )
 
+    endpoint_prices: str = _setting(
+        "",
+        "Dollars for a million tokens, by model of an endpoint: a TOML file on the driver, or a JSON object such as "
+        '{"NAME": {"input": 0.4, "cached_input": 0.1, "output": 1.6}}.',
+    )
+
     max_in_flight: int = _setting(1024, "Most requests of one stream inside the engine at a time.", least=1)
     start_timeout_seconds: float = _setting(900.0, "Longest start of an engine before it counts as failed.", least=0)
     start_notice_seconds: float = _setting(

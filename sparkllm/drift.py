@@ -6,16 +6,17 @@ ledger, which would take the second answer from the first.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sparkllm.ask_rows import ask_rows
 from sparkllm.calls import LLMCall
 from sparkllm.config import PREFIX
 from sparkllm.errors import ConfigError
+from sparkllm.planned_query import PlannedQuery
 from sparkllm.report_table import ReportTable
 
 if TYPE_CHECKING:
@@ -110,18 +111,16 @@ def check_drift(
         SparkLLMError: there is no session.
         pyspark.errors.AnalysisException: the query is wrong, or a command such as INSERT.
     """
-    from sparkllm.spark_session import planned_calls
-
     if sample < 1:
         raise ConfigError(f"check_drift() takes a sample of 1 or more rows, got {sample}")
-    session, planned = planned_calls(query, spark)
-    conf = {k: v for k, v in session.conf.getAll.items() if k.startswith(PREFIX)}
-    if float(conf.get(f"{PREFIX}temperature", 0)) > 0:
+    planned = PlannedQuery.of(query, spark)
+    if float(planned.conf.get(f"{PREFIX}temperature", 0)) > 0:
         raise ConfigError(
             f"check_drift() takes greedy answers, as sampled ones differ anyway: unset {PREFIX}temperature"
         )
-    asked = [(LLMCall.from_json(json.dumps(json.loads(text)["call"])), frame) for text, frame in planned]
-    return QueryDrift(tuple(_drift(session, conf, call, frame, sample, seed) for call, frame in asked))
+    return QueryDrift(
+        tuple(_drift(planned.session, planned.conf, one.call, one.frame, sample, seed) for one in planned.calls)
+    )
 
 
 def _drift(
@@ -149,20 +148,10 @@ def _ask(
     spark: SparkSession, conf: dict[str, str], call: LLMCall, rows: Sequence[tuple[str | None, ...]]
 ) -> tuple[list[str | None], str]:
     """(the answer of each row, the field order of their prompts as Python writes it)."""
-    from pyspark.sql import functions as F
-
-    from sparkllm.spark_session import FUNCTION
-
     settings = conf | {f"{PREFIX}ledger": "off", f"{PREFIX}ledgerSharedPath": ""}
-    application = spark.sparkContext.applicationId
-    request = json.dumps({"call": json.loads(call.to_json()), "conf": settings, "application": application})
-    names = [f"f{i}" for i in range(len(call.fields))]
-    columns = ", ".join(["at int", *(f"{name} string" for name in names)])
-    frame = spark.createDataFrame([(i, *row) for i, row in enumerate(rows)], columns).coalesce(1)
-    answer = F.call_function(FUNCTION, F.lit(request), F.struct(*names)).alias("a")
-    found: list[Any] = sorted(frame.select("at", answer).collect())
-    orders = [row.a.field_order for row in found if row.a.field_order]
-    return [row.a.value for row in found], orders[0] if orders else ""
+    found = ask_rows(spark, settings, call, rows)
+    orders = [answer.field_order for answer in found if answer.field_order]
+    return [answer.value for answer in found], orders[0] if orders else ""
 
 
 def _lines_of(call: CallDrift) -> list[tuple[str, str]]:

@@ -1,119 +1,154 @@
-"""explain(): what a query will ask of the model, from its plan, its statistics and a sample of its rows."""
+"""explain(): what a query will ask of the model, how long that takes and what it costs, before it runs."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sparkllm.calls import LLMCall
-from sparkllm.config import PREFIX, LLMConfig
+from sparkllm.backend.endpoint.prices import Prices, price_of
+from sparkllm.backend.endpoint.settings import is_endpoint
+from sparkllm.backend.placement.catalog import Catalog, load
+from sparkllm.call_forecast import Forecast, Look, forecast, unread_forecast
+from sparkllm.errors import ConfigError, SparkLLMError
+from sparkllm.gpu_estimate import GPUEstimate, by_gpu
 from sparkllm.optimizer.ordering import upper_bounds
 from sparkllm.optimizer.ordering.solve import shared_cells
-from sparkllm.prompt_sample import ROWS, PromptSample, sample_prompts
-from sparkllm.report_table import ReportTable
+from sparkllm.planned_query import PlannedCall, PlannedQuery
+from sparkllm.prompt_sample import ROWS, PromptSample
+from sparkllm.query_estimate import CallEstimate, CallTotal, QueryEstimate, Sampled
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["CallEstimate", "QueryEstimate", "Sampled", "explain"]
+    from sparkllm.calibration import Speed
+
+__all__ = ["CallEstimate", "CallTotal", "QueryEstimate", "Sampled", "explain"]
 
 
-@dataclass(frozen=True)
-class Sampled:
-    """What the sampled rows of one call would ask.
-
-    Attributes:
-        rows: rows of the sample.
-        whole: they are all rows of the call.
-        field_order: the fields as they will stand in the prompts; () where each row has its own order.
-        calls: prompts sent for them by one task.
-        prompt_tokens: tokens of those prompts.
-        hits, data_hits: shares of the prompts' tokens, and of the data's, that a cold cache of any size serves: 0..1.
-        shared: share of the data's tokens in cells that the prompt sent before has in the same place, 0..1.
-        most_shared: what no order of rows and fields can exceed.
-        tokens_by: what counted the tokens.
-    """
-
-    rows: int
-    whole: bool
-    field_order: tuple[str, ...]
-    calls: int
-    prompt_tokens: int
-    hits: float
-    data_hits: float
-    shared: float
-    most_shared: float
-    tokens_by: str
-
-
-@dataclass(frozen=True)
-class CallEstimate:
-    """One call of a query that has not run.
-
-    Attributes:
-        call: what will be asked.
-        model: path or id.
-        field_order: the fields as they will stand in the prompts, or who will choose: as EXPLAIN has it.
-        expected: prompts as the plan's statistics know them: `40`, `at most 100`, `unknown`.
-        together: equal prompts of different tasks meet and are asked once.
-        stops: a LIMIT above may be met before all rows are asked.
-        sampled: None where its fields are another call's answers, or where it has none.
-        kept: share of the rows that filters over other answers are expected to leave, which no sample can tell.
-    """
-
-    call: LLMCall
-    model: str
-    field_order: str
-    expected: str
-    together: bool
-    stops: bool
-    sampled: Sampled | None
-    kept: float = 1.0
-
-
-@dataclass(frozen=True)
-class QueryEstimate(ReportTable):
-    """What a query will ask; `print` shows it as a table, a notebook too."""
-
-    calls: tuple[CallEstimate, ...]
-
-    def _lines(self) -> list[tuple[str, str]]:
-        lines = [("LLM estimate", "no model was asked" if self.calls else "the query asks no model")]
-        for call in self.calls:
-            lines += [("call", str(call.call)), ("  model", call.model)]
-            lines += _unsampled(call) if call.sampled is None else _sampled(call, call.sampled)
-        return lines
-
-
-def explain(query: DataFrame | str, spark: SparkSession | None = None, rows: int = ROWS) -> QueryEstimate:
-    """What a query will ask of the model, before it does: calls, prompt tokens and prefix hits of each `llm(...)`.
+def explain(
+    query: DataFrame | str,
+    spark: SparkSession | None = None,
+    rows: int = ROWS,
+    *,
+    scan: bool = False,
+    calibrate: bool = False,
+    output_tokens: float | None = None,
+    prices: Prices | None = None,
+    catalog: Catalog | str | Path | None = None,
+) -> QueryEstimate:
+    """What a query will ask of the model, before it does: calls, tokens, prefix hits, seconds and dollars.
 
     Runs one Spark job for each call, which reads the first `rows` rows that the call would get, with all that the
-    query does below it, as LIMIT would; asks no model, and starts no engine. A call over another one's answers is
-    `unknown`; where a filter over such answers stands below a call, its rows are those before the filter.
+    query does below it, as LIMIT would; asks no model, and starts no engine. Where there are more rows, their number is
+    the statistics' or, with `scan`, counted. A call over another one's answers has the rows that statistics promise;
+    where a filter over such answers stands below a call, its rows are those before the filter. Answers that the ledger
+    has are not left out.
+
+    Seconds and dollars on each GPU type are those of the placement catalogue, for one replica; dollars of an endpoint
+    are its price for the tokens. Seconds on this session's own engine are known after a calibration.
 
     Args:
         query: a DataFrame, or the text of a query.
         spark: the session of a text; the active one when left out.
         rows: most rows of a sample.
+        scan: read all rows: distinct prompts are counted exactly, and the sample is taken from the order of all rows,
+            which Spark sorts for it.
+        calibrate: ask some hundred prompts of each call, on the session's engine, which is started where it does not
+            run, and time them. Their answers go to the ledger, where that is on.
+        output_tokens: mean tokens of answers that are texts, or hold some; when left out what a calibration has seen,
+            else half of `maxTokens`. Labels and typed answers of numbers are counted by themselves.
+        prices: of endpoint models, as `{"NAME": {"input": 0.4, "cached_input": 0.1, "output": 1.6}}` in dollars for a
+            million tokens, or a TOML file of that form.
+        catalog: GPU types and prices, or a TOML file that adds to the built-in ones.
 
     Raises:
         SparkLLMError: there is no session.
+        ConfigError: a price or a catalogue that cannot be read.
         pyspark.errors.AnalysisException: the query is wrong, or a command such as INSERT.
     """
-    from sparkllm.spark_session import planned_calls
+    planned = PlannedQuery.of(query, spark)
+    types = catalog if isinstance(catalog, Catalog) else load(catalog)
+    forecasts = _forecasts(planned, Look(rows, output_tokens, count="scan" if scan else "statistics"))
+    speeds = _speeds(planned, forecasts, calibrate)
+    if output_tokens is None:
+        forecasts = {i: _as_measured(one, speeds.get(i)) for i, one in forecasts.items()}
+    calls = tuple(
+        _estimate(call, planned, forecasts.get(i), speeds.get(i), prices) for i, call in enumerate(planned.calls)
+    )
+    gpus, notes = _by_model(planned, list(forecasts.values()), types)
+    return QueryEstimate(calls, gpus, notes, planned.config.cost_per_hour)
 
-    session, planned = planned_calls(query, spark)
-    config = LLMConfig.from_spark({k: v for k, v in session.conf.getAll.items() if k.startswith(PREFIX)})
-    return QueryEstimate(tuple(_estimate(json.loads(text), frame, config, rows) for text, frame in planned))
+
+def _forecasts(planned: PlannedQuery, look: Look) -> dict[int, Forecast]:
+    """By the call's number; those that read rows first, as calls over their answers have no more rows than they."""
+    found: dict[int, Forecast] = {}
+    for i, call in sorted(enumerate(planned.calls), key=lambda one: one[1].frame is None):
+        if call.frame is not None:
+            found[i] = forecast(call, planned.config, look)
+            continue
+        try:
+            below = [bucket for one in found.values() for bucket in one.buckets]
+            found[i] = unread_forecast(call, planned.config, look, below)
+        except ConfigError:
+            pass  # nobody knows its rows, and the lines of the call say so
+    return dict(sorted(found.items()))
 
 
-def _estimate(plan: dict[str, Any], frame: DataFrame | None, config: LLMConfig, rows: int) -> CallEstimate:
-    call = LLMCall.from_json(json.dumps(plan["call"]))
-    sampled = None if frame is None else _shown(sample_prompts(call, plan["model"], frame, config, rows))
-    given = {name: plan[name] for name in ("model", "field_order", "expected", "together", "stops", "kept")}
-    return CallEstimate(call=call, sampled=sampled, **given)
+def _speeds(planned: PlannedQuery, forecasts: dict[int, Forecast], calibrate: bool) -> dict[int, Speed]:
+    """By the call's number; calls whose rows cannot be read are taken to be as fast as another of their model."""
+    found = {i: speed for i, one in forecasts.items() if (speed := _speed(planned, one, calibrate))}
+    by_model = {forecasts[i].planned.model: speed for i, speed in found.items()}
+    lent = {i: by_model[one.planned.model] for i, one in forecasts.items() if one.planned.model in by_model}
+    return {i: speed for i, speed in lent.items() if forecasts[i].sample is None} | found
+
+
+def _speed(planned: PlannedQuery, one: Forecast, calibrate: bool) -> Speed | None:
+    from sparkllm import calibration  # late: it needs Spark
+
+    found = None
+    if calibrate and one.sample is not None and len(one.sample.sent):
+        found = calibration.calibrate(planned.session, planned.conf, one.planned, one.sample)
+    return found or calibration.remembered(planned.session, one.planned)
+
+
+def _as_measured(one: Forecast, speed: Speed | None) -> Forecast:
+    """With answers as long as a calibration has seen them, which is nearer than what is known without."""
+    if speed is None or one.sample is None:
+        return one
+    buckets = tuple(replace(bucket, output_tokens=speed.output_tokens) for bucket in one.buckets)
+    said = f"{speed.output_tokens:,.1f} for each answer, the mean of {speed.prompts:,}"
+    return replace(one, answer=speed.output_tokens, assumed=said, buckets=buckets)
+
+
+def _estimate(
+    one: PlannedCall, planned: PlannedQuery, found: Forecast | None, speed: Speed | None, prices: Prices | None
+) -> CallEstimate:
+    sampled = _shown(found.sample) if found is not None and found.sample is not None else None
+    given = {name: one.plan[name] for name in ("model", "field_order", "expected", "together", "stops", "kept")}
+    total = None
+    if found is not None:
+        price = price_of(one.model, planned.config, prices) if is_endpoint(one.model) else None
+        counts = (found.prompt_tokens, found.cached_tokens, found.output_tokens)
+        total = CallTotal(found.rows, found.calls, found.exact, *counts, found.assumed, speed, price)
+    return CallEstimate(call=one.call, sampled=sampled, total=total, **given)
+
+
+def _by_model(
+    planned: PlannedQuery, forecasts: list[Forecast], catalog: Catalog
+) -> tuple[dict[str, tuple[GPUEstimate, ...]], tuple[str, ...]]:
+    """GPU types by model, and why a model has none."""
+    from sparkllm.placing import model_shape, serving
+
+    found: dict[str, tuple[GPUEstimate, ...]] = {}
+    notes: list[str] = []
+    for model in (model for model in planned.models if not is_endpoint(model)):
+        buckets = [bucket for one in forecasts if one.planned.model == model for bucket in one.buckets]
+        try:
+            found[model] = by_gpu(buckets, model_shape(model), catalog, serving(planned.config))
+        except SparkLLMError as error:
+            notes.append(str(error))
+    return found, tuple(notes)
 
 
 def _shown(found: PromptSample) -> Sampled:
@@ -132,30 +167,3 @@ def _shown(found: PromptSample) -> Sampled:
         most_shared=bounds.hit_rate,
         tokens_by=found.tokens_by,
     )
-
-
-def _unsampled(call: CallEstimate) -> list[tuple[str, str]]:
-    lines = [("  field order", call.field_order)] if len(call.call.fields) > 1 else []
-    return [*lines, ("  expected calls", f"{call.expected} (by statistics; its rows were not read)")]
-
-
-def _sampled(call: CallEstimate, found: Sampled) -> list[tuple[str, str]]:
-    lines = []
-    if len(call.call.fields) > 1:
-        lines = [("  field order", ", ".join(found.field_order) or "one for each row")]
-    of = ("" if found.whole else " of them") + ("; fewer where the LIMIT is met earlier" if call.stops else "")
-    apart = "" if call.together or found.calls == found.rows else "; equal prompts of different tasks are asked again"
-    fewer = "" if call.kept == 1 else f"; filters over other answers leave about {100 * call.kept:.0f} % of them"
-    return [
-        *lines,
-        ("  rows", f"{found.rows:,}" if found.whole else f"more than {found.rows:,}; for the first {found.rows:,}"),
-        ("  expected calls", f"{found.calls:,}{of}{apart}{fewer}"),
-        ("  prompt tokens", f"about {found.prompt_tokens:,} ({found.tokens_by})"),
-        ("  prefix hits, data", f"about {100 * found.data_hits:.1f} % (from a cold cache)"),
-        ("  prefix hits, prompt", f"about {100 * found.hits:.1f} % (from a cold cache)"),
-        (
-            "  whole fields shared",
-            f"{100 * found.shared:.1f} %, at most {100 * found.most_shared:.1f} % in any order",
-        ),
-        ("  by statistics alone", call.expected),
-    ]

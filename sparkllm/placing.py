@@ -18,7 +18,7 @@ from sparkllm.query_workload import asked_models, workload
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["model_shape", "place", "serving_of"]
+__all__ = ["model_shape", "place", "serving", "serving_of"]
 
 
 def place(
@@ -105,6 +105,10 @@ def serving_of(query: DataFrame | str, spark: SparkSession | None) -> Serving:
     from sparkllm.spark_session import session_of
 
     conf = session_of(query, spark).conf.getAll
-    config = LLMConfig.from_spark({k: v for k, v in conf.items() if k.startswith(PREFIX)})
+    return serving(LLMConfig.from_spark({k: v for k, v in conf.items() if k.startswith(PREFIX)}))
+
+
+def serving(config: LLMConfig) -> Serving:
+    """As these settings set engines up."""
     usual = Serving()
     return Serving(max_seqs=config.max_num_seqs or usual.max_seqs, memory_share=config.gpu_memory_utilization)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from sparkllm.config import LLMConfig
 from sparkllm.model_tokenizer import RoughTokenizer, endpoint_tokenizer, model_tokenizer
 from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import NULL, Encoded, encode
+from sparkllm.row_slices import row_slices, some_rows
 from sparkllm.udf.prefix_counts import PrefixCounter, PrefixCounts
 from sparkllm.udf.prompt import static_text
 from sparkllm.udf.prompt_order import PromptOrder
@@ -25,7 +26,7 @@ from sparkllm.udf.tokens import PromptTokenizer
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["EXACT", "ROWS", "PromptSample", "asked_once", "sample_prompts", "tokenizer_of"]
+__all__ = ["EXACT", "ROWS", "PromptSample", "asked_once", "sample_prompts", "sample_slices", "tokenizer_of"]
 
 ROWS = 10_000  # of a sample, where nobody says how many
 EXACT = "the model's tokenizer"
@@ -50,6 +51,7 @@ class PromptSample:
         lengths: tokens of each prompt, int64 [k].
         counts: what a cold cache of any size serves of them, [k].
         tokens_by: what counted the tokens.
+        first_half: prompts that the first half of the rows has.
     """
 
     call: LLMCall
@@ -62,6 +64,17 @@ class PromptSample:
     lengths: np.ndarray
     counts: PrefixCounts
     tokens_by: str
+    first_half: int
+
+    @property
+    def texts(self) -> list[tuple[str | None, ...]]:
+        """The fields of each prompt in the order they are sent, null is None, [k][m]."""
+        table = self.pieces.table.take(self.sent)
+        columns = (
+            [values[code] if code != NULL else None for code in codes]
+            for values, codes in zip(table.values, table.codes.T.tolist(), strict=True)
+        )
+        return list(zip(*columns, strict=True))
 
     @property
     def bytes(self) -> np.ndarray:
@@ -82,18 +95,40 @@ def sample_prompts(call: LLMCall, model: str, frame: DataFrame, config: LLMConfi
         rows: most rows that are looked at.
     """
     read = frame.limit(rows + 1).collect()  # one more tells whether there are more
-    found = read[:rows]
-    encoded = encode([pa.array([row[i] for row in found], pa.string()) for i in range(len(call.fields))], len(found))
-    asked = encoded.take(np.flatnonzero((encoded.codes != NULL).any(axis=1)))
+    return _planned(call, model, read[:rows], config, whole=len(read) <= rows)
+
+
+def sample_slices(
+    call: LLMCall, model: str, frame: DataFrame, config: LLMConfig, rows: int, total: int
+) -> PromptSample:
+    """The same for pieces of all `total` rows in the order in which tasks will have them; Spark sorts all of them.
+
+    The order of the fields is chosen from rows taken by chance, as neighbours are too much alike to tell.
+    """
+    some = some_rows(frame, _ORDER_ROWS, total) if len(call.fields) > 1 else []
+    order = _order(call, tokenizer_of(call, model, config)[0], _asked(call, some), config, ()).fields
+    return _planned(call, model, row_slices(frame, order, rows, total), config, whole=False, field_order=order)
+
+
+def _asked(call: LLMCall, rows: list[Any]) -> Encoded:
+    """The rows with any field."""
+    encoded = encode([pa.array([row[i] for row in rows], pa.string()) for i in range(len(call.fields))], len(rows))
+    return encoded.take(np.flatnonzero((encoded.codes != NULL).any(axis=1)))
+
+
+def _planned(
+    call: LLMCall, model: str, rows: list[Any], config: LLMConfig, whole: bool, field_order: tuple[int, ...] = ()
+) -> PromptSample:
+    asked = _asked(call, rows)
     tokenizer, tokens_by = tokenizer_of(call, model, config)
-    pieces = TokenPieces(tokenizer, call, asked.take(dedup(asked.codes)[0]) if asked_once(config) else asked)
-    order = _order(call, tokenizer, asked, config)
+    first = dedup(asked.codes)[0] if asked_once(config) else np.arange(len(asked.codes))
+    pieces = TokenPieces(tokenizer, call, asked.take(first))
+    order = _order(call, tokenizer, asked, config, field_order)
     sent, fields = order.of(pieces)
     ids = pieces.prompts(sent, fields)
     counts = PrefixCounter(tokenizer.opening(static_text(call)), config.block_size or _BLOCK).add(ids.to_arrow())
-    return PromptSample(
-        call, len(found), len(read) <= rows, order, pieces, sent, fields, ids.lengths, counts, tokens_by
-    )
+    half = int((first < len(asked.codes) / 2).sum())
+    return PromptSample(call, len(rows), whole, order, pieces, sent, fields, ids.lengths, counts, tokens_by, half)
 
 
 def tokenizer_of(call: LLMCall, model: str, config: LLMConfig) -> tuple[PromptTokenizer, str]:
@@ -110,9 +145,12 @@ def asked_once(config: LLMConfig) -> bool:
     return config.optimizer_dedup and config.temperature == 0
 
 
-def _order(call: LLMCall, tokenizer: PromptTokenizer, asked: Encoded, config: LLMConfig) -> PromptOrder:
+def _order(
+    call: LLMCall, tokenizer: PromptTokenizer, asked: Encoded, config: LLMConfig, field_order: tuple[int, ...]
+) -> PromptOrder:
     def sample() -> TokenPieces:
         first = asked.take(np.arange(min(len(asked.codes), _ORDER_ROWS)))
         return TokenPieces(tokenizer, call, first.take(dedup(first.codes)[0]))
 
-    return PromptOrder(Task(call, config, application=""), lambda _, proposal: proposal, sample)
+    task = Task(call, config, application="", field_order=field_order)
+    return PromptOrder(task, lambda _, proposal: proposal, sample)

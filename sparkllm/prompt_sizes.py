@@ -84,26 +84,28 @@ class Sizes:
         return _grouped([self], np.unique(group), group)
 
 
-def count(frame: DataFrame, together: bool = True) -> Sizes:
-    """Of all rows; one Spark job over them. Distinct prompts are counted to about 2 % (HyperLogLog++).
+def count(frame: DataFrame, together: bool = True, exact: bool = False) -> Sizes:
+    """Of all rows; one Spark job over them. Distinct prompts are counted to about 2 % (HyperLogLog++), or exactly.
 
     Args:
         frame: the call's fields as texts, one column each; rows without any text are not asked.
         together: equal prompts meet in one task; else each task asks its own, and has the rows that a task of this
             job has.
+        exact: count by the texts themselves, which Spark then sends between its tasks.
     """
     from pyspark.sql import functions as F
 
     texts = [frame[name] for name in frame.columns]
     size = sum((F.coalesce(F.octet_length(text), F.lit(0)) for text in texts), F.lit(0))
-    # hashing skips nulls, so that ('a', null) and (null, 'a') would be one
     task = [] if together else [F.spark_partition_id()]
-    prompt = F.xxhash64(*texts, *(text.isNull() for text in texts), *task)
+    # hashing skips nulls, so that ('a', null) and (null, 'a') would be one
+    prompt = F.struct(*texts, *task) if exact else F.xxhash64(*texts, *(text.isNull() for text in texts), *task)
+    different = F.count_distinct("prompt") if exact else F.approx_count_distinct("prompt", _ERROR)
     asked = frame.where(F.coalesce(*texts).isNotNull()).select(size.alias("bytes"), prompt.alias("prompt"))
     bytes_ = F.col("bytes")
     found = (
         asked.groupBy(F.ceil(_STEPS * F.log2(F.greatest(bytes_, F.lit(1)))).alias("step"))
-        .agg(F.max(bytes_), F.avg(bytes_), F.count(F.lit(1)), F.approx_count_distinct("prompt", _ERROR))
+        .agg(F.max(bytes_), F.avg(bytes_), F.count(F.lit(1)), different)
         .orderBy("step")
         .collect()
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from sparkllm.calls import PER_ROW, LLMCall
+from sparkllm.call_report import CallReport
 from sparkllm.errors import SparkLLMError
 from sparkllm.report_budget import budget_lines
+from sparkllm.report_cost import Cost, cost_lines, cost_of
 from sparkllm.report_html import bar_svg, report_html
 from sparkllm.report_speculation import speculation_lines
 from sparkllm.report_table import ReportTable
@@ -22,68 +23,6 @@ if TYPE_CHECKING:
     from sparkllm.backend.control.timeline import Moment
 
 __all__ = ["CallReport", "QueryReport", "last_report"]
-
-_REASONS = {
-    "null_fields": "all fields null",
-    "too_long": "prompt longer than the model takes",
-    "truncated": "answer cut at maxTokens",
-    "engine_error": "engine error",
-    "engine_killed": "the engine died of it",
-    "budget": "budget used up",
-}
-
-
-@dataclass(frozen=True)
-class CallReport:
-    """One call of a query: rows and tokens.
-
-    Attributes:
-        call: what was asked.
-        field_orders: the fields as they stood in the prompts; as a rule one order, at most one for each engine; none
-            where no task ran, () where each row had its own.
-        rows: rows that entered LLMEval.
-        distinct: distinct prompts among them, as far as one task sees.
-        requests: prompts sent to vLLM; one that was under way when an engine died counts again when it is sent again.
-        ledger_rows, ledger_prompts: rows and distinct prompts whose answer was kept from earlier, or asked for by
-            another task at that moment.
-        prompt_tokens, cached_tokens: tokens of those prompts, and how many of them vLLM found in its KV cache.
-        output_tokens: tokens generated.
-        static_tokens: those prompt tokens that belong to the chat frame and the instruction, the same in each prompt.
-        cached_data_tokens: sum of max(0, cached - static) over the prompts.
-        predicted_tokens, predicted_data_tokens: the same two as a cold cache of any size would have served, block by
-            block, with the prompts of each task in the order they were sent.
-        start_ms: time spent starting an engine, in milliseconds.
-        null_fields, too_long, truncated, engine_error, engine_killed, budget: rows that are NULL, by reason; the text
-            that `llm()` gives to a prompt of your own may be cut and stays, any other answer is `truncated` then.
-    """
-
-    call: LLMCall
-    field_orders: tuple[tuple[str, ...], ...]
-    rows: int
-    distinct: int
-    requests: int
-    ledger_rows: int
-    ledger_prompts: int
-    prompt_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    static_tokens: int
-    cached_data_tokens: int
-    predicted_tokens: int
-    predicted_data_tokens: int
-    start_ms: int
-    null_fields: int
-    too_long: int
-    truncated: int
-    engine_error: int
-    engine_killed: int
-    budget: int
-    pools: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def nulls(self) -> dict[str, int]:
-        """Rows that are NULL, by the reason in words; reasons without rows are left out."""
-        return {text: getattr(self, name) for name, text in _REASONS.items() if getattr(self, name)}
 
 
 @dataclass(frozen=True)
@@ -103,6 +42,7 @@ class QueryReport(ReportTable):
         budget: what of the query's budget is used, and whether it ended the query; None where it had none.
         timeline: how many requests its engines had at once, and how long their drafts were, at most 120 moments from
             its first request on; empty where none was sent, or none has told the driver.
+        cost: by the prices that are set; None where nobody has looked.
     """
 
     query: int
@@ -113,6 +53,7 @@ class QueryReport(ReportTable):
     paid: Mapping[str, int] | None = None
     budget: BudgetUse | None = None
     timeline: tuple[Moment, ...] = field(default=(), repr=False)
+    cost: Cost | None = None
 
     @classmethod
     def from_json(cls, text: str) -> QueryReport:
@@ -123,7 +64,7 @@ class QueryReport(ReportTable):
             seconds=raw["seconds"],
             succeeded=raw["succeeded"],
             error=raw.get("error"),
-            calls=tuple(_call(c) for c in raw["calls"]),
+            calls=tuple(map(CallReport.from_raw, raw["calls"])),
         )
 
     def total(self, name: str) -> int:
@@ -155,9 +96,14 @@ class QueryReport(ReportTable):
         return self.total("prompt_tokens") - self.total("static_tokens")
 
     @property
+    def running_seconds(self) -> float:
+        """Wall time of the query without the engine's start."""
+        return self.seconds - min(self.seconds, self.total("start_ms") / 1000)
+
+    @property
     def rows_per_second(self) -> float:
         """Rows that entered LLMEval by second, the engine's start not counted."""
-        seconds = self.seconds - min(self.seconds, self.total("start_ms") / 1000)
+        seconds = self.running_seconds
         return self.total("rows") / seconds if seconds > 0 else 0.0
 
     def _repr_html_(self) -> str:
@@ -186,7 +132,7 @@ class QueryReport(ReportTable):
         state = "" if self.succeeded else f" (failed: {(self.error or 'unknown').splitlines()[0]})"
         lines = [("LLM report", f"query {self.query}{state}")]
         for call in self.calls:
-            lines += _call_lines(call)
+            lines += call.lines()
         if self.total("requests"):
             lines += _hit_lines(self)
         if self.paid is not None:
@@ -194,42 +140,14 @@ class QueryReport(ReportTable):
             lines += speculation_lines(self.paid)
         if self.budget is not None:
             lines += budget_lines(self.budget)
+        if self.cost is not None:
+            lines += cost_lines(self.cost)
         lines.append(
             ("seconds", f"{self.seconds:.1f}" + (f", of them {start:.1f} starting the engine" if start else ""))
         )
         rate = self.rows_per_second
         lines.append(("rows/s", f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"))
         return lines
-
-
-def _call(raw: dict[str, Any]) -> CallReport:
-    call = LLMCall.from_json(json.dumps(raw["call"]))
-    orders = tuple(_order(call, order) for order in raw["field_orders"])
-    counts = {f.name: int(raw[f.name]) for f in fields(CallReport) if f.type == "int"}
-    return CallReport(call=call, field_orders=orders, pools=dict(raw.get("pools", {})), **counts)
-
-
-def _order(call: LLMCall, written: str) -> tuple[str, ...]:
-    return () if written == PER_ROW else tuple(call.fields[int(i)] for i in written.split(",") if i)
-
-
-def _call_lines(call: CallReport) -> list[tuple[str, str]]:
-    lines = [("call", str(call.call))]
-    if len(call.call.fields) > 1:
-        lines += [("  field order", ", ".join(order) or "one for each row") for order in call.field_orders]
-    lines += [("  rows entering LLMEval", f"{call.rows:,}")]
-    lines += [(f"  rows on {name}", f"{rows:,}") for name, rows in call.pools.items()]
-    lines += [("  distinct prompts", f"{call.distinct:,}")]
-    if call.ledger_rows or call.ledger_prompts:
-        lines += [("  from the ledger", f"{call.ledger_prompts:,} prompts, {call.ledger_rows:,} rows")]
-    lines += [
-        ("  requests sent to vLLM", f"{call.requests:,}"),
-        ("  prompt tokens", f"{call.prompt_tokens:,}"),
-        ("  cached tokens", f"{call.cached_tokens:,}"),
-        ("  output tokens", f"{call.output_tokens:,}"),
-    ]
-    lines += [("  NULL rows", f"{rows:,}: {reason}") for reason, rows in call.nulls.items()]
-    return lines
 
 
 def _hit_lines(report: QueryReport) -> list[tuple[str, str]]:
@@ -269,7 +187,7 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
     from sparkllm.control_channel import timeline_of, told_of
     from sparkllm.plain_report import last_plain_report
     from sparkllm.plain_session import is_connect
-    from sparkllm.spark_session import last_reports, paid, some_session
+    from sparkllm.spark_session import config_of, last_reports, paid, some_session
 
     session = some_session(spark)
     if is_connect(session):
@@ -282,5 +200,7 @@ def last_report(spark: SparkSession | None = None) -> QueryReport:
     report = QueryReport.from_json(reports[-1])
     told = told_of(spark, report.query)
     counted = paid(spark, report.query) or (told.counters if told is not None else None)
+    cost = cost_of(report.calls, config_of(session), told.engine_seconds if told is not None else 0.0)
     budget = told.budget if told is not None else None
-    return replace(report, paid=counted, budget=budget, timeline=timeline_of(session, report.query))
+    timeline = timeline_of(session, report.query)
+    return replace(report, paid=counted, budget=budget, timeline=timeline, cost=cost)

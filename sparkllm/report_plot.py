@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 if TYPE_CHECKING:
-    from sparkllm.report import CallReport, QueryReport
+    from sparkllm.call_report import CallReport
+    from sparkllm.report import QueryReport
 
 __all__ = ["ReportFigure", "report_figure"]
 

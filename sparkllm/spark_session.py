@@ -28,6 +28,7 @@ from sparkllm.progress_watch import watch
 __all__ = [
     "FUNCTION",
     "add_task",
+    "config_of",
     "last_reports",
     "paid",
     "planned_calls",
@@ -107,7 +108,7 @@ def register(spark: SparkSession, model: str | None = None, *, _function: Any = 
         add_task(spark, own)
     spark.sql(f"DROP TEMPORARY FUNCTION IF EXISTS {FUNCTION}")  # Spark would warn of its replacement
     spark.udf.register(FUNCTION, _function if _function is not None else _llm_eval())
-    channel, port = _load(spark, f"{_PACKAGE}.ControlChannel"), LLMConfig.from_spark(_sparkllm_conf(spark)).control_port
+    channel, port = _load(spark, f"{_PACKAGE}.ControlChannel"), config_of(spark).control_port
     open_channel(spark.sparkContext, port, channel.open, channel.close)
     application = str(spark.sparkContext.applicationId)
     watch(application, _load(spark, f"{_PACKAGE}.RunningCalls").of(_jvm_session(spark)), partial(told_by, application))
@@ -174,7 +175,7 @@ def paid(spark: SparkSession | None, query: int) -> dict[str, int] | None:
     spark = spark or SparkSession.getActiveSession() or SparkSession._instantiatedSession
     if spark is None or not str(spark.sparkContext.master).startswith("local"):
         return None
-    return paid_on_this_host(spark.sparkContext.applicationId, str(query), LLMConfig.from_spark(_sparkllm_conf(spark)))
+    return paid_on_this_host(spark.sparkContext.applicationId, str(query), config_of(spark))
 
 
 def stop(spark: SparkSession | None = None) -> int:
@@ -193,7 +194,7 @@ def stop(spark: SparkSession | None = None) -> int:
     if spark is None or SparkContext._active_spark_context is None:
         return stop_engines()
     context = spark.sparkContext
-    application, config = context.applicationId, LLMConfig.from_spark(_sparkllm_conf(spark))
+    application, config = context.applicationId, config_of(spark)
     ended = stop_engines(application, config)
     if not str(context.master).startswith("local"):
         slots = context.parallelize(range(context.defaultParallelism), context.defaultParallelism)
@@ -243,6 +244,11 @@ def _settings(options: Mapping[str, Any], conf: Mapping[str, str]) -> dict[str, 
     names = {name: key for key, name in LLMConfig.spark_keys().items()}
     # an option that was given counts even where it equals the default: it may undo an earlier one
     return {names[name]: _text(getattr(given, name)) for name in options}
+
+
+def config_of(spark: SparkSession) -> LLMConfig:
+    """The settings that hold in it now."""
+    return LLMConfig.from_spark(_sparkllm_conf(spark))
 
 
 def _sparkllm_conf(spark: SparkSession) -> dict[str, str]:

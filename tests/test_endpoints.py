@@ -123,6 +123,42 @@ def test_what_is_estimated_for_an_endpoint_asks_nobody(spark: SparkSession, serv
     assert server.bodies == []
 
 
+def test_the_report_names_the_endpoint_and_what_its_tokens_cost(spark: SparkSession, server: Misbehaving) -> None:
+    server.turns = [LABELS]
+    prices = '{"some/model": {"input": 1.0, "cached_input": 0.25, "output": 10.0}}'
+    with configured(spark, {"spark.sparkllm.endpointPrices": prices}):
+        spark.sql(CLASSIFY).collect()
+        report = sparkllm.last_report(spark)
+    assert report.cost is not None
+    assert report.cost.usd == pytest.approx((24 * 1.0 + 96 * 0.25 + 21 * 10.0) / 1e6)
+    assert report.calls[0].model == "openai:some/model"
+    assert "requests sent to the endpoint" in str(report)
+    assert "vLLM" not in str(report)
+    assert "cost" in str(report)
+    assert "$0.000258" in str(report)
+    without = sparkllm.last_report(spark)
+    assert without.cost is not None
+    assert (without.cost.usd, without.cost.unpriced) == (None, ("openai:some/model",))
+    assert "set spark.sparkllm.endpointPrices" in str(without)
+
+
+def test_an_estimate_has_the_dollars_of_an_endpoint_with_and_without_its_cache(
+    spark: SparkSession, server: Misbehaving
+) -> None:
+    prices = {"some/model": {"input": 1.0, "cached_input": 0.25, "output": 10.0}}
+    estimate = sparkllm.explain(CLASSIFY, spark, prices=prices)
+    [total] = [call.total for call in estimate.calls]
+    assert total is not None
+    assert total.usd is not None
+    dear, cheap = total.usd
+    assert dear == pytest.approx((total.prompt_tokens + 10 * total.output_tokens) / 1e6)
+    assert cheap == pytest.approx(dear - 0.75 * total.cached_tokens / 1e6)
+    assert "at the endpoint" in str(estimate)
+    assert "by GPU type" not in str(estimate)
+    assert "nobody has said: give prices=" in str(sparkllm.explain(CLASSIFY, spark))
+    assert server.bodies == []
+
+
 def test_no_file_holds_the_endpoints_key(
     spark: SparkSession, server: Misbehaving, runtime_dir: str, tmp_path: Path
 ) -> None:

@@ -10,9 +10,12 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
 import sparkllm
+from sparkllm.calibration import Speed
 from sparkllm.calls import LLMCall
-from sparkllm.estimate import CallEstimate, QueryEstimate, Sampled
+from sparkllm.command_line import main
+from sparkllm.gpu_estimate import GPUEstimate
 from sparkllm.model_tokenizer import RoughTokenizer, model_tokenizer
+from sparkllm.query_estimate import CallEstimate, CallTotal, QueryEstimate, Sampled
 from sparkllm.spark_session import register
 from tests.optimizer.capitals import stand_in
 from tests.optimizer.queries import jobs_started, plan
@@ -67,7 +70,18 @@ def test_a_sample_reads_no_more_than_a_limit_would(counting: SparkSession) -> No
     stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
     assert (sampled.rows, sampled.whole, sampled.calls) == (500, False, 500)
     assert [stage.numTasks for stage in stages if stage] == [1]
-    assert "more than 500; for the first 500" in str(QueryEstimate((call,)))
+    assert "  rows                 400,000, by statistics; 500 of them were looked at" in str(QueryEstimate((call,)))
+    assert "  expected calls       about 400,000" in str(QueryEstimate((call,)))
+
+
+def test_rows_that_nobody_has_counted_are_those_of_the_sample(counting: SparkSession, tmp_path: Path) -> None:
+    counting.range(2000).selectExpr("string(id) AS w").write.parquet(str(tmp_path / "some"))
+    estimate = sparkllm.explain(
+        counting.read.parquet(str(tmp_path / "some")).selectExpr("llm('classify', w)"), rows=500
+    )
+    assert estimate.total("calls") == 500
+    assert "more than 500; for the first 500" in str(estimate)
+    assert "scan=True counts all" in str(estimate)
 
 
 def test_rows_that_are_another_calls_answers_are_unknown(counting: SparkSession) -> None:
@@ -137,23 +151,114 @@ def test_a_query_without_calls_says_so(counting: SparkSession) -> None:
 def test_the_text_is_a_table_and_the_notebook_view_escapes() -> None:
     call = LLMCall(None, "Is it <b>bold</b>?", ("a", "b"))
     sampled = Sampled(100, True, ("b", "a"), 60, 1234, 0.5, 0.25, 0.28, 0.31, "the model's tokenizer")
-    estimate = QueryEstimate(
-        (CallEstimate(call, "demo", "by statistics of all rows", "at most 100", True, False, sampled),)
-    )
+    total = CallTotal(100, 60, True, 1234, 617, 120, "", Speed(0.1, 0.01, 0.5, 2.0, 40, 0.07))
+    one = CallEstimate(call, "demo", "by statistics of all rows", "at most 100", True, False, sampled, total=total)
+    gpus = {"demo": (GPUEstimate("L4", 0.5, 0.0001125, False), GPUEstimate("2xH100", 75.0, 1.5, True))}
+    estimate = QueryEstimate((one,), gpus, ("no such model",), 36.0)
     assert str(estimate).splitlines() == [
-        "LLM estimate           no model was asked",
+        "LLM estimate           a sample was asked, now or earlier",
         "call                   llm('Is it <b>bold</b>?', a, b)",
         "  model                demo",
         "  field order          b, a",
         "  rows                 100",
         "  expected calls       60",
-        "  prompt tokens        about 1,234 (the model's tokenizer)",
+        "  prompt tokens        1,234 (the model's tokenizer)",
+        "  output tokens        about 120",
         "  prefix hits, data    about 25.0 % (from a cold cache)",
         "  prefix hits, prompt  about 50.0 % (from a cold cache)",
         "  whole fields shared  28.0 %, at most 31.0 % in any order",
         "  by statistics alone  at most 100",
+        "query                  60 calls, 1,234 prompt tokens (50.0 % from the cache), 120 output tokens",
+        "seconds here           about 12.7 s, $0.13 by costPerHour (measured on 40 prompts, parts of which were up to "
+        "7 % off; the engine's start not counted)",
+        "by GPU type            demo, one replica; its start not counted, prices are list prices",
+        "  on L4                about 500 ms, $0.00011, from the data sheet alone",
+        "  on 2xH100            about 1.2 min, $1.50",
+        "by GPU type            no such model",
     ]
     assert "&lt;b&gt;" in estimate._repr_html_()
+    assert "$1.50" in estimate._repr_html_()
+
+
+def test_a_scan_counts_all_rows_exactly_and_looks_at_their_order(counting: SparkSession, tmp_path: Path) -> None:
+    """Rows come in no order that shares anything; in the order of the tasks every group of ten shares a long field."""
+    fields = "repeat(sha2(string(id % 3001), 512), 2) AS a", "string(id % 12007) AS b"
+    counting.range(0, 30_000, 1, 3).selectExpr(*fields).write.parquet(str(tmp_path / "texts"))
+    frame = counting.read.parquet(str(tmp_path / "texts")).selectExpr("llm('Is it random?', a, b)")
+    first, scanned, again = (sparkllm.explain(frame, rows=2000, scan=scan) for scan in (False, True, True))
+    whole = sparkllm.explain(frame, rows=30_000)
+    [total], [known] = [c.total for c in scanned.calls], [c.total for c in whole.calls]
+    assert total is not None
+    assert known is not None
+    assert (total.calls, total.exact, total.rows) == (30_000, True, 30_000)
+    assert total.prompt_tokens == pytest.approx(known.prompt_tokens, rel=0.05)
+    assert scanned.prefix_hit_rate == pytest.approx(whole.prefix_hit_rate, abs=0.03)
+    assert first.prefix_hit_rate < whole.prefix_hit_rate - 0.1
+    assert "  rows                 30,000, counted; " in str(scanned)
+    assert again.prefix_hit_rate == pytest.approx(scanned.prefix_hit_rate, abs=0.03), "of other pieces of the order"
+    assert again.total("calls") == 30_000
+    assert "scan=True counts all" in str(first)
+    assert "scan=True" not in str(scanned)
+
+
+def test_a_scan_counts_equal_prompts_of_different_tasks_apart(counting: SparkSession) -> None:
+    query = "SELECT llm('classify', word) FROM words"
+    estimate = sparkllm.explain(query, counting, scan=True)
+    assert estimate.total("calls") == 150, "three tasks, each of which meets all fifty words"
+    assert "asked again" not in str(estimate)
+    assert sparkllm.explain(query, counting).total("calls") == 50
+
+
+def test_statistics_that_promise_more_rows_scale_the_sample(counting: SparkSession) -> None:
+    def about(distinct: str, rows: int = 2000) -> tuple[float, str]:
+        frame = counting.range(0, 60_000, 1, 1).selectExpr(f"llm('classify', string({distinct})) AS c")
+        estimate = sparkllm.explain(frame, rows=rows)
+        return estimate.total("calls"), str(estimate)
+
+    assert about("id")[0] == pytest.approx(60_000)
+    assert about("id % 50")[0] == pytest.approx(50)
+    calls, shown = about("int(sqrt(id))")
+    assert calls == pytest.approx(245, rel=0.15), "as many as there are square numbers"
+    assert "60,000, by statistics; 2,000 of them were looked at" in shown
+    assert f"  expected calls       about {calls:,.0f}" in shown
+
+
+def test_the_length_of_a_text_is_said_to_be_assumed_or_given(counting: SparkSession) -> None:
+    query = "SELECT llm('Say more.', word) FROM words"
+    assert sparkllm.explain(query, counting).total("output_tokens") == 50 * 64
+    assert "answers of 64 tokens assumed" in str(sparkllm.explain(query, counting))
+    given = sparkllm.explain(query, counting, output_tokens=10)
+    assert given.total("output_tokens") == 500
+    assert "assumed" not in str(given)
+
+
+def test_gpu_types_have_seconds_and_dollars_and_a_catalogue_of_ones_own(counting: SparkSession, tmp_path: Path) -> None:
+    query = "SELECT llm('classify', word), llm('Is it short?', word, model => 'org/no-such-model') FROM words"
+    estimate = sparkllm.explain(query, counting)
+    assert estimate.gpus is not None
+    assert list(estimate.gpus) == ["demo"]
+    assert "the config.json of org/no-such-model is not on this machine" in str(estimate)
+    price = 'price = { usd_per_hour = 81.0, source = "dear", date = "2026-11-01" }'
+    (tmp_path / "own.toml").write_text(f"[gpu.L4]\n{price}\n")
+    dear = sparkllm.explain(query, counting, catalog=tmp_path / "own.toml")
+    assert dear.gpus is not None
+    before, after = ({one.replica: one.usd for one in found.gpus["demo"]} for found in (estimate, dear))  # type: ignore
+    assert after["L4"] == pytest.approx(100 * before["L4"])
+    assert after["T4"] == before["T4"]
+
+
+def test_the_command_takes_the_same_options(
+    counting: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prices.toml").write_text('["m"]\ninput = 1000000\noutput = 0\n')
+    (tmp_path / "r.csv").write_text("review\n" + "\n".join(f"review {i % 7}" for i in range(20)))
+    query = "SELECT llm('Say it again.', review, model => 'openai:m') FROM r"
+    options = ["--scan", "--output-tokens", "10", "--prices", str(tmp_path / "prices.toml")]
+    assert main(["explain", query, "--table", f"r={tmp_path}/r.csv", *options]) == 0
+    shown = capsys.readouterr().out
+    assert "  expected calls       7" in shown
+    assert "  output tokens        about 70" in shown
+    assert "$ 1,000,000 input, 0 output per million tokens; your own price" in shown
 
 
 def test_a_models_own_tokenizer_is_found_in_its_folder(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 import sparkllm
 from sparkllm.errors import CallError
-from sparkllm.report import CallReport
+from sparkllm.call_report import CallReport
 from tests.settings import configured
 
 REVIEWS = [

@@ -20,7 +20,7 @@ from sparkllm.backend.cpu_dtype import fastest_dtype
 from sparkllm.backend.launch import end
 from sparkllm.backend.model_path import resolve
 from sparkllm.backend.sweep import engines
-from sparkllm.report import CallReport
+from sparkllm.call_report import CallReport
 from tests.settings import configured
 
 START_SECONDS = 240.0

@@ -46,6 +46,7 @@ class QueryProgress:
         counters: sums over the engines: requests, finished, aborted, failed, prompt_tokens, cached_tokens,
             output_tokens, from_ledger.
         budget: None where the query has none.
+        engine_seconds: time with requests of the query, sum over the engines.
     """
 
     query: str
@@ -54,6 +55,7 @@ class QueryProgress:
     running: int
     counters: dict[str, int]
     budget: BudgetUse | None = None
+    engine_seconds: float = 0.0
 
 
 @dataclass
@@ -101,7 +103,8 @@ class Query:
         for engine in self._engines.values():
             counters.update(engine.account.counters)
         running = sum(engine.account.open for engine in self._live(now).values())
-        return QueryProgress(self.id, now - self.began, len(self._engines), running, dict(counters), self._use(now))
+        engines, busy = len(self._engines), self._busy(now)
+        return QueryProgress(self.id, now - self.began, engines, running, dict(counters), self._use(now), busy)
 
     def timeline(self) -> tuple[Moment, ...]:
         """How many requests its engines had, and how long their drafts were, from the first on."""
@@ -140,11 +143,14 @@ class Query:
     def _cost(self, now: float) -> float:
         """Price of the engines' time; of those that run, up to now."""
         assert self.budget is not None
-        seconds = sum(
+        return self._busy(now) * self.budget.cost_per_hour / _HOUR
+
+    def _busy(self, now: float) -> float:
+        """Seconds in which engines had requests of it, together."""
+        return sum(
             engine.account.seconds + engine.account.open * min(now - engine.seen, _MOST_LEASED_SECONDS)
             for engine in self._engines.values()
         )
-        return seconds * self.budget.cost_per_hour / _HOUR
 
     def _use(self, now: float) -> BudgetUse | None:
         if self.budget is None:

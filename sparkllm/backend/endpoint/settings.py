@@ -14,7 +14,7 @@ from sparkllm.backend.model_path import DEMO, resolve
 from sparkllm.config import LLMConfig
 from sparkllm.errors import ConfigError, EndpointError
 
-__all__ = ["OPENAI", "EndpointSettings", "is_endpoint"]
+__all__ = ["OPENAI", "EndpointSettings", "endpoint_model", "is_endpoint"]
 
 OPENAI = "openai"
 _PREFIX = f"{OPENAI}:"
@@ -32,6 +32,11 @@ def is_endpoint(model: str) -> bool:
     (True, False)
     """
     return model.startswith(_PREFIX)
+
+
+def endpoint_model(model: str) -> str:
+    """Its name at the server: `gpt-4.1-mini` of `openai:gpt-4.1-mini`."""
+    return model.removeprefix(_PREFIX).strip()
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class EndpointSettings:
             ConfigError: no name, no address, a dry run, or options that cannot be sent.
             EngineStartError: the tokenizer's folder is not there.
         """
-        name = model.removeprefix(_PREFIX).strip()
+        name = endpoint_model(model)
         url = config.base_url.strip().rstrip("/").removesuffix(_PATH)
         if config.engine != _EMBEDDED:
             raise ConfigError(

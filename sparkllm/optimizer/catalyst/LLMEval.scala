@@ -39,6 +39,9 @@ object LLMEval {
 
   def model(call: LLMCall): String = call.spec.model.getOrElse(Setting("spark.sparkllm.model", "demo"))
 
+  /** Another server answers, by the protocol of OpenAI's. */
+  def onServer(call: LLMCall): Boolean = model(call).startsWith("openai:")
+
   def describe(
       name: String, call: LLMCall, guard: Option[Expression], result: Attribute, limit: Option[Int]): String = {
     val fields = call.spec.fields.zip(call.fields).map { case (n, e) => s"$n=$e" }.mkString("[", ", ", "]")

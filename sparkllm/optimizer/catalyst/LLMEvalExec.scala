@@ -22,7 +22,7 @@ case class LLMEvalExec(
   override def outputOrdering: Seq[SortOrder] = child.children.head.outputOrdering
 
   override lazy val metrics: Map[String, SQLMetric] = LLMEvalExec.counters.map { case (key, _, name) =>
-    key -> SQLMetrics.createMetric(sparkContext, name)
+    key -> SQLMetrics.createMetric(sparkContext, if (LLMEval.onServer(call)) LLMEvalExec.ofServer(name) else name)
   }.toMap ++ poolNames.map(name => LLMEvalExec.rowsOn(name) -> SQLMetrics.createMetric(sparkContext, s"rows on $name"))
 
   private[catalyst] def poolNames: Seq[String] = pools.toSeq.flatMap(_.pools.map(_.name))
@@ -111,6 +111,8 @@ case class LLMEvalExec(
 
 object LLMEvalExec {
   val reasons: Seq[String] = Seq("null_fields", "too_long", "truncated", "engine_error", "engine_killed", "budget")
+
+  private def ofServer(name: String): String = name.replace("sent to vLLM", "sent to the endpoint")
 
   /** Key of the metric that counts the rows of a pool. */
   def rowsOn(pool: String): String = s"rows_on_$pool"

@@ -56,7 +56,7 @@ class ReportListener extends QueryExecutionListener {
       // before its counters are drained; a plan that it cannot read is no reason to lose the report
       val conf = qe.sparkSession.sessionState.conf
       Try(SQLConf.withExistingConf(conf)(MeasureFilters(qe, ran.nodes.toSeq, error.isEmpty)))
-      Reports.add(json(ran, nanos(ran) / 1e9, error))
+      Reports.add(SQLConf.withExistingConf(conf)(json(ran, nanos(ran) / 1e9, error)))
     }
   }
 
@@ -75,6 +75,7 @@ class ReportListener extends QueryExecutionListener {
       val counts = drain(node)
       val one = list.addObject()
       one.set[com.fasterxml.jackson.databind.JsonNode]("call", LLMSpec.mapper.readTree(node.call.spec.json))
+      one.put("model", LLMEval.model(node.call))
       LLMEvalExec.counters.foreach { case (key, _, _) => one.put(key, counts(key)) }
       val pools = one.putObject("pools")
       node.poolNames.foreach(name => pools.put(name, counts(LLMEvalExec.rowsOn(name))))
