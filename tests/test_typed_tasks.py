@@ -10,8 +10,8 @@ from pyspark.errors import AnalysisException, PythonException
 from pyspark.sql import SparkSession
 
 import sparkllm
-from sparkllm.errors import CallError
 from sparkllm.call_report import CallReport
+from sparkllm.errors import CallError
 from tests.settings import configured
 
 REVIEWS = [
