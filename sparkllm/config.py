@@ -211,6 +211,7 @@ class LLMConfig:
     optimizer_dedup: bool = _setting(True, "Ask for equal prompts once.")
     optimizer_order_fields: bool = _setting(True, "Choose the field order that shares most prefix tokens.")
     optimizer_order_rows: bool = _setting(True, "Send prompts that share a prefix one after the other.")
+    optimizer_tokenize_cells: bool = _setting(True, "Tokenize each distinct cell once, where tokens stay the same.")
 
     def __post_init__(self) -> None:
         for f in fields(self):

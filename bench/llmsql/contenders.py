@@ -60,6 +60,7 @@ CONTENDERS = {
     "no field order": Contender("sparkllm, fields as they are", off=("orderFields",)),
     "no row order": Contender("sparkllm, rows as they are", off=("orderRows", "coLocate")),
     "no co-location": Contender("sparkllm, each task orders its own rows", off=("coLocate",)),
+    "whole prompts": Contender("sparkllm, each prompt tokenised whole", off=("tokenizeCells",)),
     "no cascade": Contender("sparkllm, calls in the order in which they are written", off=("orderCascade",)),
 }
 

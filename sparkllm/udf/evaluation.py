@@ -103,7 +103,7 @@ class Evaluation:
         return sample.take(dedup(sample.codes)[0])
 
     def _pieces(self, table: Encoded) -> TokenPieces:
-        return TokenPieces(self.tokenizer, self.call, table)
+        return TokenPieces(self.tokenizer, self.call, table, self.task.config.optimizer_tokenize_cells)
 
     def _open(self, rows: int, asked: np.ndarray, first: np.ndarray, inverse: np.ndarray) -> Window:
         owner = np.full(rows, -1, dtype=np.int64)

@@ -34,15 +34,16 @@ class TokenPieces:
         refused: why prompts are tokenised whole; empty where they are put together.
     """
 
-    def __init__(self, tokenizer: PromptTokenizer, call: LLMCall, table: Encoded) -> None:
+    def __init__(self, tokenizer: PromptTokenizer, call: LLMCall, table: Encoded, by_cell: bool = True) -> None:
         """Nothing is tokenised yet.
 
         Args:
             tokenizer: the model's, with its chat frame.
             call: its fields are the table's columns.
             table: the rows that are sent; its dictionaries may hold more values than they use.
+            by_cell: prompts are put together from the parts' tokens, where that gives the same ones.
         """
-        self._tokenizer, self._call, self.table = tokenizer, call, table
+        self._tokenizer, self._call, self.table, self._by_cell = tokenizer, call, table, by_cell
         self._template = Template.of(call)
         self.refused = tokenizer.joints.refused
         if call.data_first and self._template.columns:
@@ -79,7 +80,7 @@ class TokenPieces:
             rows: int64 [k], the rows of the table in the order in which they are sent.
             fields: int16 [m], or [k, m] where row i belongs to rows[i].
         """
-        if self.refused or not len(rows):
+        if self.refused or not self._by_cell or not len(rows):
             return Sequences.of(self._tokenizer.encode(self._texts(rows, np.asarray(fields))))
         parts = self._parts(rows, np.asarray(fields))
         present = parts >= 0

@@ -17,7 +17,7 @@ from tests.settings import configured
 
 CASES = read_cases("catalyst_plans.json")
 # these run in the Python workers, or order by what earlier queries kept
-NO_RULES_OF_CATALYST = {"dedup", "orderFields", "orderRows", "learnSelectivity"}
+NO_RULES_OF_CATALYST = {"dedup", "orderFields", "orderRows", "learnSelectivity", "tokenizeCells"}
 
 
 @pytest.fixture(scope="module")
