@@ -146,6 +146,23 @@ def test_a_cell_is_tokenised_once() -> None:
     )
 
 
+def test_on_request_prompts_are_tokenised_whole_and_have_the_same_tokens() -> None:
+    chat = tokenizer("GPT-2")
+    table, rows, fields = encoded([["Kettle", None, "same"], ["Lamp", "it", "same"]]), np.arange(2), np.array([0, 2, 1])
+    seen: list[str] = []
+
+    def noted(texts: list[str]) -> list[list[int]]:
+        seen.extend(texts)
+        return ChatTokenizer.encode(chat, texts)
+
+    chat.__dict__["encode"] = noted
+    whole = TokenPieces(chat, CALLS[0], table, by_cell=False).prompts(rows, fields)
+    together = TokenPieces(chat, CALLS[0], table).prompts(rows, fields)
+    del chat.__dict__["encode"]
+    assert len(seen) == 2
+    assert whole.to_arrow().equals(together.to_arrow())
+
+
 @pytest.mark.parametrize("name", ["GPT-2", "Llama 2", "WordPiece"])
 def test_lengths_are_the_tokens_of_a_cell(name: str) -> None:
     table = encoded([["Kettle", "It's fine", None], ["Kettle", "", "x"]])
