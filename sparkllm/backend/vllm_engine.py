@@ -153,8 +153,10 @@ def vllm_config(spec: EngineSpec, summary: Path) -> Any:
     from vllm import AsyncEngineArgs
     from vllm.usage.usage_lib import UsageContext
 
+    # In one context vLLM takes the batch limits of offline work on a GPU (up to 1,024 sequences), in the other 128.
+    usage = UsageContext.ENGINE_CONTEXT if spec.devices == "cpu" else UsageContext.LLM_CLASS
     try:
-        config = AsyncEngineArgs(**engine_arguments(spec, summary)).create_engine_config(UsageContext.ENGINE_CONTEXT)
+        config = AsyncEngineArgs(**engine_arguments(spec, summary)).create_engine_config(usage)
     except Exception as error:
         if spec.speculation != "auto":
             raise

@@ -41,7 +41,9 @@ object ShareBelowSort extends Rule[LogicalPlan] {
 
   /** Its rows may be in partitions by columns of theirs: by an exchange of its own, or as they are stored. */
   private def partitioned(plan: LogicalPlan): Boolean = plan.exists {
-    case _: Join | _: Aggregate | _: Window | _: InMemoryRelation | _: LogicalRDD | _: DataSourceV2ScanRelation => true
+    case _: Join | _: Aggregate | _: Window | _: Range => true
+    case _: InMemoryRelation | _: LogicalRDD | _: DataSourceV2ScanRelation => true
+    case s: Sort => s.global
     case r: RepartitionByExpression => r.partitionExpressions.exists(!_.isInstanceOf[SlotKey])
     case r: LogicalRelation => r.catalogTable.exists(_.bucketSpec.isDefined)
     case _ => false
