@@ -2,10 +2,13 @@
 
     python bench/compare.py OLD.json NEW.json [--noise 0.03]
 
-Of results of `python -m bench.llmsql`, sparkllm's seconds are compared by those of a yardstick that ran in the same
-turns (the contender `cached`, else the first other one): a machine that is slower today is slower for both. Exit code 1
-where a query is slower. A change counts where the medians differ by more than --noise and a bootstrap of the turns'
-ratios leaves less than one chance in twenty that they do not differ at all.
+Of results of `python -m bench.llmsql`. Turn r has the same rows in both, so turns are compared in pairs. What sparkllm
+takes is set against a yardstick of the same turn that has none of its code, the pandas UDF: a machine that is slower
+today is slower for both. Where a result has no such runs it is the contender `cached`, which would hide a change of
+what both share; or nothing, and then the machine's speed is in the verdict; it is said which. A change counts where it
+is larger than --noise and would come by chance less than once in twenty comparisons of whole results (t-test of the
+logarithms of the paired ratios, Holm's correction over the queries). Exit code 1 where a query is slower, 2 where the
+two results are not of the same work.
 """
 
 from __future__ import annotations
@@ -13,18 +16,28 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Verdict", "verdict", "verdicts"]
+__all__ = ["Verdict", "changes", "unlike", "verdicts"]
 
-_OURS, _YARDSTICK = "sparkllm", "cached"
-_SAMPLES, _DOUBT = 10_000, 0.05
+_OURS, _YARDSTICKS = "sparkllm", ("udf", "cached")
+_ALIKE = ("model", "rows", "max_tokens", "seed", "cores")
+_FEWEST, _DOUBT = 4, 0.05
 
-Verdict = tuple[str, str, float, float, float]  # (query, verdict, new by old seconds, its interval's ends)
+Runs = dict[str, dict[int, dict[str, float]]]  # query -> turn -> contender -> seconds
+
+
+class Verdict(NamedTuple):
+    """Of one query: what is said, the new seconds by the old ones, the chance of that, and its pairs of turns."""
+
+    query: str
+    said: str
+    ratio: float
+    chance: float
+    turns: int
 
 
 def main() -> int:
@@ -35,60 +48,87 @@ def main() -> int:
     parser.add_argument("--noise", type=float, default=0.03, help="relative change that is none")
     args = parser.parse_args()
     old, new = (json.loads(path.read_text(encoding="utf-8")) for path in (args.old, args.new))
-    found = list(verdicts(old, new, args.noise))
-    for query, said, ratio, low, high in found:
-        print(f"{query:32} {said:13} {ratio:.3f} ({low:.3f}-{high:.3f})")
-    for query in sorted({*_ratios(old)} ^ {*_ratios(new)}):
-        print(f"{query:32} in one of them only")
+    if different := unlike(old, new):
+        print(f"expected two results of the same work; found {different}", file=sys.stderr)
+        return 2
+    yardstick, found = verdicts(old, new, args.noise)
+    print(f"by {yardstick}" if yardstick else "by seconds alone: the machine's speed is in them")
+    for one in found:
+        print(f"{one.query:32} {one.said:13} {one.ratio:.3f}  chance {one.chance:.3f}  {one.turns} turns")
     if not found:
         print("expected a query that both results have; found none", file=sys.stderr)
         return 2
-    return 1 if any(said == "slower" for _, said, *_ in found) else 0
+    return 1 if any(one.said == "slower" for one in found) else 0
 
 
-def verdicts(old: dict[str, Any], new: dict[str, Any], noise: float = 0.03) -> Iterator[Verdict]:
-    """One for each query that both have."""
-    before, after = _ratios(old), _ratios(new)
-    for query in before:
-        if query in after:
-            yield (query, *verdict(before[query], after[query], noise))
+def unlike(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """In what two results differ so that their seconds cannot be compared."""
+    pairs = ((name, old.get(name), new.get(name)) for name in _ALIKE)
+    return ", ".join(f"{name} {before} and {after}" for name, before, after in pairs if before != after)
 
 
-def verdict(before: list[float], after: list[float], noise: float) -> tuple[str, float, float, float]:
-    """What two samples of seconds say, with the new median by the old one and the interval of that.
+def verdicts(old: dict[str, Any], new: dict[str, Any], noise: float = 0.03) -> tuple[str, list[Verdict]]:
+    """(the yardstick, or nothing; one verdict for each query that both have)."""
+    before, after = _runs(old), _runs(new)
+    shared = [query for query in before if query in after]
+    yardstick = next((name for name in _YARDSTICKS if shared and all(
+        name in run for runs in (before, after) for query in shared for run in runs[query].values()
+    )), "")  # fmt: skip
+    logs = {query: changes(before[query], after[query], yardstick) for query in shared}
+    chances = {query: _chance(values) for query, values in logs.items()}
+    least = _holm({query: chance for query, chance in chances.items() if len(logs[query]) >= _FEWEST})
+    return yardstick, [_verdict(query, logs[query], least.get(query, 1.0), noise) for query in shared if logs[query]]
 
-    >>> verdict([1.0, 1.02, 0.98, 1.01, 0.99], [1.2, 1.22, 1.19, 1.21, 1.18], 0.03)[0]
-    'slower'
-    >>> verdict([1.0, 1.2, 0.8, 1.1, 0.9], [1.05, 1.25, 0.85, 1.15, 0.95], 0.03)[0]
-    'within noise'
-    >>> verdict([1.0], [2.0], 0.03)[0]  # one turn says nothing of the noise
-    'too few turns'
+
+def changes(before: dict[int, dict[str, float]], after: dict[int, dict[str, float]], yardstick: str) -> list[float]:
+    """Of each turn that both have, the logarithm of sparkllm's new seconds by its old ones, by the yardstick's."""
+
+    def level(run: dict[str, float]) -> float:
+        return float(np.log(run[_OURS]) - (np.log(run[yardstick]) if yardstick else 0.0))
+
+    return [level(after[turn]) - level(before[turn]) for turn in before if turn in after]
+
+
+def _verdict(query: str, logs: list[float], chance: float, noise: float) -> Verdict:
+    ratio = float(np.exp(np.mean(logs)))
+    if len(logs) < _FEWEST:
+        said = "too few turns"
+    elif chance >= _DOUBT or 1 / (1 + noise) <= ratio <= 1 + noise:
+        said = "within noise"
+    else:
+        said = "slower" if ratio > 1 else "faster"
+    return Verdict(query, said, ratio, chance, len(logs))
+
+
+def _chance(logs: list[float]) -> float:
+    """That there was no change, two-sided."""
+    from scipy.stats import ttest_1samp
+
+    if len(logs) < 2 or np.ptp(logs) == 0:
+        return 0.0 if len(logs) >= _FEWEST and logs[0] else 1.0
+    return float(ttest_1samp(logs, 0.0).pvalue)
+
+
+def _holm(chances: dict[str, float]) -> dict[str, float]:
+    """Corrected for the number of queries: Holm (1979).
+
+    >>> _holm({"a": 0.01, "b": 0.04, "c": 0.03})
+    {'a': 0.03, 'c': 0.06, 'b': 0.06}
     """
-    ratio = float(np.median(after) / np.median(before))
-    if min(len(before), len(after)) < 3:
-        return "too few turns", ratio, float("nan"), float("nan")
-    rng = np.random.default_rng(0)
-    medians = [np.median(rng.choice(v, (_SAMPLES, len(v))), axis=1) for v in (np.array(after), np.array(before))]
-    low, high = (float(end) for end in np.quantile(medians[0] / medians[1], [_DOUBT / 2, 1 - _DOUBT / 2]))
-    if low > 1 and ratio > 1 + noise:
-        return "slower", ratio, low, high
-    if high < 1 and ratio < 1 - noise:
-        return "faster", ratio, low, high
-    return "within noise", ratio, low, high
+    corrected, most = {}, 0.0
+    for place, (query, chance) in enumerate(sorted(chances.items(), key=lambda item: item[1])):
+        most = max(most, min(1.0, (len(chances) - place) * chance))
+        corrected[query] = most
+    return corrected
 
 
-def _ratios(record: dict[str, Any]) -> dict[str, list[float]]:
-    """Of each query, turn by turn: sparkllm's seconds by the yardstick's."""
-    seconds: dict[tuple[str, int], dict[str, float]] = {}
+def _runs(record: dict[str, Any]) -> Runs:
+    """The turns that sparkllm has a run in."""
+    found: Runs = {}
     for run in record["runs"]:
-        seconds.setdefault((f"{run['query']}, {run['order']}", run["turn"]), {})[run["contender"]] = run["seconds"]
-    found: dict[str, list[float]] = {}
-    for (query, _), by in seconds.items():
-        others = [name for name in by if name != _OURS]
-        if _OURS in by:
-            yardstick = _YARDSTICK if _YARDSTICK in by else others[0] if others else None
-            found.setdefault(query, []).append(by[_OURS] / (by[yardstick] if yardstick else 1.0))
-    return found
+        turns = found.setdefault(f"{run['query']}, {run['order']}", {})
+        turns.setdefault(run["turn"], {})[run["contender"]] = run["seconds"]
+    return {query: {n: by for n, by in turns.items() if _OURS in by} for query, turns in found.items()}
 
 
 if __name__ == "__main__":

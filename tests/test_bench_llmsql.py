@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
@@ -72,23 +73,59 @@ def record(seconds: dict[str, list[float]]) -> dict:
     }  # fmt: skip
 
 
+FASTER = {"udf": [2.0, 2.1, 2.2, 1.9, 2.0], "sparkllm": [1.0, 1.05, 1.1, 0.95, 1.02]}
+
+
+def times(factor: float, **one: float) -> dict[str, list[float]]:
+    """Other seconds of the same turns, with some noise."""
+    noise = {"udf": (1.0, 0.98, 1.02, 0.99, 1.01), "sparkllm": (1.01, 0.99, 1.02, 0.98, 1.0)}
+    return {
+        name: [s * n * factor * one.get(name, 1) for s, n in zip(v, noise[name], strict=True)]
+        for name, v in FASTER.items()
+    }
+
+
 def test_a_machine_that_is_slower_today_is_no_regression() -> None:
-    old = record({"cached": [2.0, 2.1, 2.2, 1.9, 2.0], "sparkllm": [1.0, 1.05, 1.1, 0.95, 1.0]})
-    slow_day = record({"cached": [4.0, 4.2, 4.4, 3.8, 4.0], "sparkllm": [2.0, 2.1, 2.2, 1.9, 2.0]})
-    slower = record({"cached": [2.0, 2.1, 2.2, 1.9, 2.0], "sparkllm": [1.3, 1.36, 1.4, 1.25, 1.3]})
-    assert [said for _, said, *_ in verdicts(old, slow_day)] == ["within noise"]
-    assert [said for _, said, *_ in verdicts(old, slower)] == ["slower"]
-    assert [said for _, said, *_ in verdicts(slower, old)] == ["faster"]
+    old, slow_day, slower = record(FASTER), record(times(2.0)), record(times(1.0, sparkllm=1.3))
+    assert [(v.query, v.said) for v in verdicts(old, slow_day)[1]] == [("filter_beer, as is", "within noise")]
+    assert [v.said for v in verdicts(old, slower)[1]] == ["slower"]
+    assert [v.said for v in verdicts(slower, old)[1]] == ["faster"]
 
 
-def test_the_command_fails_where_a_query_is_slower(tmp_path: Path) -> None:
-    files = []
-    for name, factor in (("old", 1.0), ("new", 1.5)):
-        result = record({"cached": [2.0, 2.1, 1.9], "sparkllm": [factor, 1.02 * factor, 0.98 * factor]})
-        files.append(tmp_path / f"{name}.json")
-        files[-1].write_text(json.dumps(result))
-    done = subprocess.run([sys.executable, HERE / "bench" / "compare.py", *files], capture_output=True, text=True)
+def test_seconds_are_never_compared_with_ratios() -> None:
+    alone = {"sparkllm": FASTER["sparkllm"]}
+    yardstick, [verdict] = verdicts(record(FASTER), record(alone))
+    assert (yardstick, verdict.said, verdict.ratio) == ("", "within noise", 1.0)
+
+
+def test_noise_alone_is_rarely_called_a_change() -> None:
+    rng = np.random.default_rng(0)
+    said = 0
+    for _ in range(60):
+        seconds = np.exp(rng.normal(0, 0.1, (2, 20, 5)))
+        results = [record({"sparkllm": []}) for _ in range(2)]
+        for result, of in zip(results, seconds, strict=True):
+            result["runs"] = [
+                {"query": f"q{q}", "order": "as is", "turn": t, "contender": "sparkllm", "seconds": float(of[q, t])}
+                for q in range(20) for t in range(5)
+            ]  # fmt: skip
+        said += any(v.said != "within noise" for v in verdicts(results[0], results[1])[1])
+    assert said <= 8  # of 60 comparisons of 20 queries; one in twenty is expected
+
+
+def compared(tmp_path: Path, *results: dict) -> subprocess.CompletedProcess[str]:
+    files = [tmp_path / f"{i}.json" for i in range(len(results))]
+    for file, result in zip(files, results, strict=True):
+        file.write_text(json.dumps(result))
+    command = [sys.executable, str(HERE / "bench" / "compare.py"), *map(str, files)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_command_fails_where_a_query_is_slower_and_refuses_other_work(tmp_path: Path) -> None:
+    done = compared(tmp_path, record(FASTER), record(times(1.0, sparkllm=1.5)))
     assert (done.returncode, "slower" in done.stdout) == (1, True)
+    done = compared(tmp_path, record(FASTER), record(FASTER) | {"model": "another"})
+    assert (done.returncode, "model m and another" in done.stderr) == (2, True)
 
 
 def test_the_report_has_seconds_tokens_and_speed_ups() -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from bench.llmsql.contenders import CONTENDERS, Stage
 from bench.llmsql.show import show
 from bench.llmsql.suite import Query, found, queries, read
 from bench.machine import machine
+from sparkllm.backend.cores import usable_cores
 
 ORDERS = ("as is", "shuffled")
 
@@ -45,8 +47,13 @@ def main() -> int:
         print(f"expected a table of the suite in {args.data}; found none", file=sys.stderr)
         return 1
     record: dict[str, Any] = {"command": command(args), **machine(), "model": Path(args.model).name, "seed": args.seed}
-    record |= {"missing": missing, "contenders": {name: CONTENDERS[name].means for name in args.contenders}}
-    record |= {"bounds": {}, "runs": []}
+    record |= {
+        "rows": args.rows,
+        "max_tokens": args.max_tokens,
+        "missing": missing,
+        "contenders": {name: CONTENDERS[name].means for name in args.contenders},
+    }
+    record |= {"bounds": {}, "runs": [], "failed": []}
     stage = Stage(args.model, args.max_tokens)
     try:
         for run in runs(stage, wanted, {name: read(there[name]) for name in {q.table for q in wanted}}, args, record):
@@ -104,25 +111,42 @@ def runs(
             for order in args.orders:
                 for turn in range(args.repeats):
                     path = slice_of(tables[query.table], order, turn, args, Path(folder))
-                    rows = stage.spark.read.parquet(str(path))
+                    rows = short_enough(stage, stage.spark.read.parquet(str(path)))
                     if not turn:
                         record["bounds"][f"{query.name}, {order}"] = bound(stage, query, rows)
                     names = order_of_turns.sample(args.contenders, len(args.contenders))
                     for name in names:
-                        found = stage.run(name, query, rows)
-                        yield {"query": query.name, "order": order, "turn": turn, "contender": name} | found
+                        about = {"query": query.name, "order": order, "turn": turn, "contender": name}
+                        try:
+                            yield about | stage.run(name, query, rows)
+                        except Exception as error:  # the other runs are worth having
+                            record["failed"].append(about | {"error": str(error)[:500]})
+                            print(f"{query.name}, {order}, {turn}, {name} failed: {error}", file=sys.stderr)
 
 
 def slice_of(table: pa.Table, order: str, turn: int, args: argparse.Namespace, folder: Path) -> Path:
-    """The rows of a turn, in a file; slices begin anew where the table ends."""
+    """The rows of a turn, as a folder with files for two tasks on each core; slices begin anew where the table ends."""
     if order == "shuffled":
         table = table.take(pa.array(np.random.default_rng(args.seed).permutation(table.num_rows)))
     if args.rows and args.rows < table.num_rows:
         begin = turn * args.rows % (table.num_rows - args.rows + 1)
         table = table.slice(begin, args.rows)
-    path = folder / "rows.parquet"
-    pa.parquet.write_table(table, path)
+    path = folder / f"{order}-{turn}"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    files = 2 * usable_cores()
+    each = -(-table.num_rows // files)
+    for i in range(files):
+        part = table.slice(i * each, each)
+        # as large as their texts: of tables below 256 KB nothing is brought together
+        pa.parquet.write_table(part, path / f"{i}.parquet", compression="none", use_dictionary=False)
     return path
+
+
+def short_enough(stage: Stage, rows: Any) -> Any:
+    """Without rows that may be too long for the model, at two bytes a token: they would end the UDF's job."""
+    size = " + ".join(f"coalesce(octet_length(`{name}`), 0) + {len(name) + 8}" for name in rows.columns)
+    return rows.where(f"{size} < {2 * (stage.max_model_len - 256)}")
 
 
 def bound(stage: Stage, query: Query, rows: Any) -> list[float]:

@@ -1,11 +1,14 @@
 """Who runs the queries: what users do today, and sparkllm with everything on and with one thing off in turn.
 
-All run in one Spark session, on the same model with the same arguments of vLLM; before each run the prefix cache is
-emptied and some rows of another table are thrown away.
+All run in one Spark session, on the same model with the same arguments and batch limits of vLLM. Before each run the
+contender's engines are there and warm, and the prefix cache is empty. Nothing is learnt from run to run: what filters
+keep is guessed anew. Engines of other contenders stay in memory, idle; where there is room for one, as on a GPU, give
+`uncached` and `udf`, which have engines of their own, a run by themselves (--contenders).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -17,7 +20,7 @@ from pyspark.accumulators import AccumulatorParam
 from pyspark.sql import DataFrame, SparkSession
 
 import sparkllm
-from bench.llmsql.own_engine import FUNCTION, Counts, asked_by_udf, by_udf, forget_prefixes
+from bench.llmsql.own_engine import FUNCTION, Counts, asked_by_udf, by_udf, fields_of, forget_prefixes
 from bench.llmsql.suite import Query
 from sparkllm.backend.client import connect
 from sparkllm.backend.cpu_dtype import fastest_dtype
@@ -26,7 +29,9 @@ from sparkllm.backend.model_path import resolve
 __all__ = ["CONTENDERS", "Contender", "Stage"]
 
 _RULES = ("dedup", "orderFields", "orderRows", "coLocate", "orderCascade")
-_COUNTS = ("rows", "requests", "prompt_tokens", "cached_tokens", "static_tokens", "cached_data_tokens", "output_tokens")
+_COUNTS = ("rows", "requests", "prompt_tokens", "cached_tokens", "static_tokens", "cached_data_tokens",
+           "output_tokens", "too_long", "truncated", "null_fields", "engine_error")  # fmt: skip
+_SEQUENCES, _BATCHED_TOKENS = 128, 2048  # vLLM's own limits differ between its ways to be called
 _OTHER = "SELECT llm('Say a word.', concat('text number ', id * 7919 % 1000)) FROM range(64)"
 
 
@@ -49,7 +54,11 @@ class Contender:
     own_engine: bool = False
 
 
-_NO_CACHE = {"engineOptions": '{"enable_prefix_caching": false}'}
+def _options(**others: object) -> str:
+    return json.dumps({"max_num_batched_tokens": _BATCHED_TOKENS, **others})
+
+
+_NO_CACHE = {"engineOptions": _options(enable_prefix_caching=False)}
 CONTENDERS = {
     "udf": Contender("a pandas UDF, an engine in each Python worker", own_engine=True),
     "uncached": Contender("one engine, prefix caching off", off=_RULES, conf=_NO_CACHE),
@@ -85,11 +94,14 @@ class Stage:
             master=f"local[{cores}]",
             max_tokens=max_tokens,
             max_model_len=max_model_len,
+            max_num_seqs=_SEQUENCES,
+            engine_options=_options(),
             ledger="off",
             progress="off",
+            optimizer_learn_selectivity=False,
             **quiet,
         )
-        self._partitions, self._max_tokens = cores, max_tokens
+        self._partitions, self.max_model_len = cores, max_model_len
         self._arguments = _arguments(resolve(model), max_model_len)
         self._counted = self.spark.sparkContext.accumulator({}, _Sum())
         self.spark.udf.register(FUNCTION, by_udf(self._arguments, max_tokens, self._counted))
@@ -102,21 +114,21 @@ class Stage:
     def run(self, name: str, query: Query, rows: DataFrame) -> dict[str, Any]:
         """One measured run over `rows`: seconds from the query's text to its last row, and what was asked."""
         contender = CONTENDERS[name]
-        changed = self._set(contender)
+        conf = {f"spark.sparkllm.optimizer.{rule}": "false" for rule in contender.off}
+        conf |= {f"spark.sparkllm.{key}": value for key, value in contender.conf.items()}
+        before = {key: self.spark.conf.get(key, None) for key in conf}
+        for key, value in conf.items():
+            self.spark.conf.set(key, value)
         try:
-            rows = rows.orderBy(_text(rows)) if contender.sorts else rows
+            rows = rows.orderBy(_text(query, rows)) if contender.sorts else rows
             rows.createOrReplaceTempView(query.table)
             return self._by_udf(query) if contender.own_engine else self._by_sparkllm(query)
         finally:
-            for key in changed:
-                self.spark.conf.unset(key)
-
-    def _set(self, contender: Contender) -> list[str]:
-        conf = {f"spark.sparkllm.optimizer.{rule}": "false" for rule in contender.off}
-        conf |= {f"spark.sparkllm.{key}": value for key, value in contender.conf.items()}
-        for key, value in conf.items():
-            self.spark.conf.set(key, value)
-        return list(conf)
+            for key, old in before.items():
+                if old is None:
+                    self.spark.conf.unset(key)
+                else:
+                    self.spark.conf.set(key, old)
 
     def _by_sparkllm(self, query: Query) -> dict[str, Any]:
         self._timed(_OTHER)
@@ -151,15 +163,22 @@ class _Sum(AccumulatorParam[Counts]):
         return {name: value1.get(name, 0) + value2.get(name, 0) for name in value1 | value2}
 
 
-def _text(rows: DataFrame) -> Any:
+def _text(query: Query, rows: DataFrame) -> Any:
+    """The fields of the query's last call, as its prompt has them."""
     from pyspark.sql import functions as F
 
-    return F.to_json(F.struct(*(rows[f"`{name}`"] for name in rows.columns)))
+    return F.to_json(F.expr(f"struct({', '.join(fields_of(query.text)[-1])})"))
 
 
 def _arguments(model: str, max_model_len: int) -> dict[str, Any]:
     """Of `vllm.LLM`, as sparkllm has them for its own engine on a CPU."""
-    arguments: dict[str, Any] = {"model": model, "max_model_len": max_model_len, "disable_log_stats": True}
+    arguments: dict[str, Any] = {
+        "model": model,
+        "max_model_len": max_model_len,
+        "max_num_seqs": _SEQUENCES,
+        "max_num_batched_tokens": _BATCHED_TOKENS,
+        "disable_log_stats": True,
+    }
     import torch
 
     if not torch.cuda.is_available():

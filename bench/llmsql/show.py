@@ -41,6 +41,7 @@ def show(record: dict[str, Any]) -> str:
     lines = [f"# LLM-SQL's queries: {record['model']}, {record['cores']} cores", "", f"`{record['command']}`", ""]
     lines += [f"- {name}: {means}" for name, means in record["contenders"].items()]
     lines += [f"- without {table}: {why}" for table, why in record["missing"].items()]
+    lines += [f"- failed: {', '.join(map(str, run.values()))}" for run in record.get("failed", ())]
     for (query, order), turns in cells(record):
         lines += ["", f"## {query}, {order}", "", *_table(turns)]
         bounds = record["bounds"].get(f"{query}, {order}")

@@ -149,7 +149,7 @@ class Stream:
     async def _ask_engine(self, prompt: Prompt) -> Answer:
         try:
             answer = await self._requests.engine.answer(f"{self._name}-{prompt.id}", prompt.token_ids, self._sampling)
-        except (EngineDiedError, EndpointError):
+        except Exception:
             self._count(failed=1)
             raise
         except asyncio.CancelledError:

@@ -1,7 +1,7 @@
 """How many requests an engine had at once, and how long its drafts were, while a query ran: few numbers, however long.
 
-An engine looks twenty times a second; when its series is full, each two neighbours become one. The driver gets the whole
-series with every report, so that a lost one loses nothing, and puts those of several engines beside each other.
+An engine looks twenty times a second; when its series is full, each two neighbours become one. The driver gets the
+whole series with every report, so that a lost one loses nothing, and puts those of several engines beside each other.
 """
 
 from __future__ import annotations
