@@ -131,7 +131,8 @@ def _estimate(
         price = price_of(one.model, planned.config, prices) if is_endpoint(one.model) else None
         counts = (found.prompt_tokens, found.cached_tokens, found.output_tokens)
         total = CallTotal(found.rows, found.calls, found.exact, *counts, found.assumed, speed, price)
-    return CallEstimate(call=one.call, sampled=sampled, total=total, **given)
+    most = one.plan.get("rows_at_most")
+    return CallEstimate(call=one.call, sampled=sampled, total=total, rows_at_most=most, **given)
 
 
 def _by_model(
