@@ -8,6 +8,7 @@ from math import log2
 from typing import TYPE_CHECKING
 
 from sparkllm.answer_tokens import answer_tokens
+from sparkllm.backend.endpoint.settings import is_endpoint
 from sparkllm.backend.placement.workload import Bucket
 from sparkllm.config import LLMConfig
 from sparkllm.errors import ConfigError
@@ -15,6 +16,7 @@ from sparkllm.planned_query import PlannedCall
 from sparkllm.prompt_buckets import Measured, buckets
 from sparkllm.prompt_sample import PromptSample, asked_once, sample_prompts, sample_slices, tokenizer_of
 from sparkllm.prompt_sizes import Sizes, count
+from sparkllm.row_slices import asked_rows
 from sparkllm.udf.prompt import static_text
 
 if TYPE_CHECKING:
@@ -98,36 +100,61 @@ def forecast(one: PlannedCall, config: LLMConfig, look: Look) -> Forecast:
     if one.frame is None:
         raise ValueError(f"the rows of {one} cannot be read")
     call, kept = one.call, float(one.plan["kept"])
-    tokenizer, _ = tokenizer_of(call, one.model, config)
-    answer, assumed = answer_tokens(call, tokenizer, config, look.output_tokens)
+    answer, assumed = _answer(one, config, look)
     sample, sizes, rows, exact = _looked_at(one, config, look)
     sizes = sizes.times(kept)
     found = tuple(buckets(str(call), sizes, Measured.of([sample]), answer))
     return Forecast(one, answer, assumed, found, sample, sizes, rows, exact and kept == 1)
 
 
+def _answer(one: PlannedCall, config: LLMConfig, look: Look) -> tuple[float, str]:
+    tokenizer, _ = tokenizer_of(one.call, one.model, config)
+    return answer_tokens(one.call, tokenizer, config, look.output_tokens, endpoint=is_endpoint(one.model))
+
+
 def _looked_at(one: PlannedCall, config: LLMConfig, look: Look) -> tuple[PromptSample, Sizes, float | None, bool]:
     """A sample, the sizes of all prompts, how many rows there are, and whether the prompts were counted exactly."""
     assert one.frame is not None
-    asked, together = (one.call, one.model, one.frame, config, look.rows), bool(one.plan["together"])
+    together = bool(one.plan["together"])
     if look.count == "scan":
-        sizes = _counted(one.frame, together, config, exact=True)
-        rows = float(sizes.rows.sum())
-        sample = sample_slices(*asked, int(rows)) if together and rows > look.rows else sample_prompts(*asked)
-        if sample.whole:
-            return sample, Sizes.of(sample.bytes) if together else sizes, float(sample.rows), True
-        return sample, sizes, rows, True
-    sample = sample_prompts(*asked)
+        return _scanned(one, one.frame, config, look)
+    sample = _sample(one, one.frame, config, look)
     sizes = Sizes.of(sample.bytes)
     if sample.whole:
         return sample, sizes, float(sample.rows), together
     if look.count == "about":
         sizes = _counted(one.frame, together, config)
+        if not len(sample.sent):  # the first rows have no text
+            sample = _sample(one, asked_rows(one.frame, once=False), config, look)
         return sample, sizes, float(sizes.rows.sum()), False
     promised = one.plan.get("rows")
     if not promised or promised <= sample.rows:
         return sample, sizes, None, False
     return sample, sizes.times(_growth(sample, promised, one.plan.get("prompts"))), promised, False
+
+
+def _scanned(
+    one: PlannedCall, frame: DataFrame, config: LLMConfig, look: Look
+) -> tuple[PromptSample, Sizes, float | None, bool]:
+    """The same, of all rows."""
+    together = bool(one.plan["together"])
+    sizes = _counted(frame, together, config, exact=True)
+    rows, prompts = float(sizes.rows.sum()), int(sizes.distinct.sum())
+    if rows <= look.rows:
+        sample = _sample(one, frame, config, look)
+        if sample.whole:
+            return sample, Sizes.of(sample.bytes) if together else sizes, float(sample.rows), True
+    asked = asked_rows(frame, together and asked_once(config))
+    return _sample(one, asked, config, look, prompts if together else None), sizes, rows, True
+
+
+def _sample(
+    one: PlannedCall, frame: DataFrame, config: LLMConfig, look: Look, total: int | None = None
+) -> PromptSample:
+    """Of the first rows or, where all `total` of them are known, of pieces of their order."""
+    layout = one.plan["call"].get("data_first") or {}
+    asked = one.call, one.model, frame, config, look.rows, layout.get("from_bytes")
+    return sample_prompts(*asked) if total is None else sample_slices(*asked, total)
 
 
 def _counted(frame: DataFrame, together: bool, config: LLMConfig, exact: bool = False) -> Sizes:
@@ -151,7 +178,7 @@ def unread_forecast(one: PlannedCall, config: LLMConfig, look: Look, below: Sequ
     """
     call = one.call
     tokenizer, _ = tokenizer_of(call, one.model, config)
-    answer, assumed = answer_tokens(call, tokenizer, config, look.output_tokens)
+    answer, assumed = _answer(one, config, look)
     frame = len(tokenizer.opening(static_text(call))) + len(tokenizer.frame_end)
     prompts, notes = _expected(one, config, below)
     bucket = Bucket(frame + FIELD_TOKENS * len(call.fields), answer, prompts, 0.0, str(call))

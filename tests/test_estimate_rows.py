@@ -127,3 +127,53 @@ def test_sampled_answers_of_rows_that_nobody_has_counted_are_not_guessed(countin
         assert "1 calls whose rows nobody knows" in str(sparkllm.explain(query, counting))
         with pytest.raises(ConfigError, match="nobody knows how many rows"):
             sparkllm.workload(query, counting)
+
+
+def scanned(session: SparkSession, folder: Path, *columns: str) -> QueryEstimate:
+    """A scan of 30,000 rows, of which 2,000 are looked at, and which CoLocate brings together."""
+    plain = {"compression": "none", "parquet.enable.dictionary": "false"}  # as large as the rows are
+    session.range(0, 30_000, 1, 3).selectExpr(*columns).write.options(**plain).parquet(str(folder))
+    fields = ", ".join("ab"[: len(columns)])
+    estimate = sparkllm.explain(
+        session.read.parquet(str(folder)).selectExpr(f"llm('Is it random?', {fields})"), rows=2000, scan=True
+    )
+    assert estimate.calls[0].together
+    return estimate
+
+
+def test_a_scan_of_few_values_counts_and_sees_all_of_them(counting: SparkSession, tmp_path: Path) -> None:
+    """Pieces of the order would be of the same few values, or of none."""
+    lengths = "CASE WHEN id % 1000 = 0 THEN 1 ELSE 2 + id % 4 END"
+    estimate = scanned(counting, tmp_path / "few", f"repeat(sha2(string({lengths}), 512), int({lengths})) AS a")
+    [call], total = estimate.calls, only(estimate)
+    assert (total.rows, total.calls, total.exact) == (30_000, 5, True)
+    assert call.sampled is not None
+    assert call.sampled.calls == 5
+    assert total.prompt_tokens == call.sampled.prompt_tokens
+
+
+def test_a_scan_of_rows_that_are_each_asked_sees_them_by_their_share(counting: SparkSession, tmp_path: Path) -> None:
+    """Spark's ranges would be as large as the four values, and the eighth part of a hundred is none of them."""
+    text = "repeat(sha2(string(id % 4), 512), int(1 + 2 * (id % 4))) AS a"
+    with configured(counting, SAMPLED):
+        part = scanned(counting, tmp_path / "skewed", text)
+        frame = counting.read.parquet(str(tmp_path / "skewed")).selectExpr("llm('Is it random?', a)")
+        whole = sparkllm.explain(frame, rows=30_000)
+    assert only(part).calls == only(whole).calls == 30_000
+    assert only(part).prompt_tokens == pytest.approx(only(whole).prompt_tokens, rel=0.02)
+    assert part.prefix_hit_rate == pytest.approx(whole.prefix_hit_rate, abs=0.05)
+
+
+def test_rows_without_a_text_take_no_place_in_a_scan(counting: SparkSession, tmp_path: Path) -> None:
+    texts = "if(id < 20000, null, repeat(sha2(string(id % 5000), 512), 4)) AS a", "if(id < 20000, null, id % 3) AS b"
+    estimate = scanned(counting, tmp_path / "empty", *texts)
+    assert (only(estimate).calls, only(estimate).rows) == (10_000, 10_000)
+    assert estimate.calls[0].sampled is not None
+    assert estimate.calls[0].sampled.calls > 1800
+
+
+def test_first_rows_without_a_text_are_passed_over_where_all_rows_are_counted(counting: SparkSession) -> None:
+    rows = counting.range(0, 3000, 1, 1).selectExpr("if(id < 2000, null, string(id % 50)) AS word").coalesce(1)
+    frame = rows.selectExpr("llm('classify', word)")
+    assert sparkllm.workload(frame, rows=100).rows == pytest.approx(50, rel=0.05)
+    assert only(sparkllm.explain(frame, rows=100, scan=True)).calls == 50
