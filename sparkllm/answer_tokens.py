@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from sparkllm.answer_schema import example
+from sparkllm.backend.endpoint.body import ANSWER
 from sparkllm.calls import LLMCall
 from sparkllm.config import LLMConfig
 from sparkllm.udf.tokens import PromptTokenizer
@@ -14,15 +17,23 @@ _END = 1  # the token that ends an answer is computed too
 
 
 def answer_tokens(
-    call: LLMCall, tokenizer: PromptTokenizer, config: LLMConfig, expected: float | None = None
+    call: LLMCall,
+    tokenizer: PromptTokenizer,
+    config: LLMConfig,
+    expected: float | None = None,
+    *,
+    endpoint: bool = False,
 ) -> tuple[float, str]:
     """Mean tokens of a call's answers, and where the figure is from; empty where it is counted.
 
-    One of the labels: their mean. A typed answer without texts and lists: that of an example. All others cannot be
-    known: `expected`, else half of `maxTokens`, which is an assumption and no measurement.
+    One of the labels: their mean; an endpoint gives it as `{"answer": "spam"}`, all of which it counts. A typed answer
+    without texts and lists: that of an example. All others cannot be known: `expected`, else half of `maxTokens`, which
+    is an assumption and no measurement.
     """
     if call.choices:
-        return sum(_tokens(tokenizer, label) for label in call.choices) / len(call.choices) + _END, ""
+        given = [json.dumps({ANSWER: label}, ensure_ascii=False) if endpoint else label for label in call.choices]
+        tokens = sum(_tokens(tokenizer, text) for text in given) / len(given) + _END
+        return tokens, f"labels come as {given[0]}, {tokens:,.1f} tokens each" if endpoint else ""
     if expected is not None:
         return float(expected), ""
     shown = example(call.schema) if call.schema else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import log2
 from typing import TYPE_CHECKING
 
 from sparkllm.answer_tokens import answer_tokens
+from sparkllm.backend.endpoint.settings import is_endpoint
 from sparkllm.backend.placement.workload import Bucket
 from sparkllm.config import LLMConfig
 from sparkllm.errors import ConfigError
@@ -16,6 +16,7 @@ from sparkllm.planned_query import PlannedCall
 from sparkllm.prompt_buckets import Measured, buckets
 from sparkllm.prompt_sample import PromptSample, asked_once, sample_prompts, sample_slices, tokenizer_of
 from sparkllm.prompt_sizes import Sizes, count
+from sparkllm.row_slices import asked_rows
 from sparkllm.udf.prompt import static_text
 
 if TYPE_CHECKING:
@@ -99,34 +100,61 @@ def forecast(one: PlannedCall, config: LLMConfig, look: Look) -> Forecast:
     if one.frame is None:
         raise ValueError(f"the rows of {one} cannot be read")
     call, kept = one.call, float(one.plan["kept"])
-    tokenizer, _ = tokenizer_of(call, one.model, config)
-    answer, assumed = answer_tokens(call, tokenizer, config, look.output_tokens)
+    answer, assumed = _answer(one, config, look)
     sample, sizes, rows, exact = _looked_at(one, config, look)
     sizes = sizes.times(kept)
     found = tuple(buckets(str(call), sizes, Measured.of([sample]), answer))
     return Forecast(one, answer, assumed, found, sample, sizes, rows, exact and kept == 1)
 
 
+def _answer(one: PlannedCall, config: LLMConfig, look: Look) -> tuple[float, str]:
+    tokenizer, _ = tokenizer_of(one.call, one.model, config)
+    return answer_tokens(one.call, tokenizer, config, look.output_tokens, endpoint=is_endpoint(one.model))
+
+
 def _looked_at(one: PlannedCall, config: LLMConfig, look: Look) -> tuple[PromptSample, Sizes, float | None, bool]:
     """A sample, the sizes of all prompts, how many rows there are, and whether the prompts were counted exactly."""
     assert one.frame is not None
-    asked, together = (one.call, one.model, one.frame, config, look.rows), bool(one.plan["together"])
+    together = bool(one.plan["together"])
     if look.count == "scan":
-        sizes = _counted(one.frame, together, config, exact=True)
-        rows = float(sizes.rows.sum())
-        sample = sample_slices(*asked, int(rows)) if together and rows > look.rows else sample_prompts(*asked)
-        if sample.whole:
-            return sample, Sizes.of(sample.bytes) if together else sizes, float(sample.rows), True
-        return sample, sizes, rows, True
-    sample = sample_prompts(*asked)
+        return _scanned(one, one.frame, config, look)
+    sample = _sample(one, one.frame, config, look)
     sizes = Sizes.of(sample.bytes)
     if sample.whole:
         return sample, sizes, float(sample.rows), together
     if look.count == "about":
         sizes = _counted(one.frame, together, config)
+        if not len(sample.sent):  # the first rows have no text
+            sample = _sample(one, asked_rows(one.frame, once=False), config, look)
         return sample, sizes, float(sizes.rows.sum()), False
-    promised = _by_statistics(one, sample)
-    return sample, sizes.times(_growth(sample, promised)) if promised else sizes, promised, False
+    promised = one.plan.get("rows")
+    if not promised or promised <= sample.rows:
+        return sample, sizes, None, False
+    return sample, sizes.times(_growth(sample, promised, one.plan.get("prompts"))), promised, False
+
+
+def _scanned(
+    one: PlannedCall, frame: DataFrame, config: LLMConfig, look: Look
+) -> tuple[PromptSample, Sizes, float | None, bool]:
+    """The same, of all rows."""
+    together = bool(one.plan["together"])
+    sizes = _counted(frame, together, config, exact=True)
+    rows, prompts = float(sizes.rows.sum()), int(sizes.distinct.sum())
+    if rows <= look.rows:
+        sample = _sample(one, frame, config, look)
+        if sample.whole:
+            return sample, Sizes.of(sample.bytes) if together else sizes, float(sample.rows), True
+    asked = asked_rows(frame, together and asked_once(config))
+    return _sample(one, asked, config, look, prompts if together else None), sizes, rows, True
+
+
+def _sample(
+    one: PlannedCall, frame: DataFrame, config: LLMConfig, look: Look, total: int | None = None
+) -> PromptSample:
+    """Of the first rows or, where all `total` of them are known, of pieces of their order."""
+    layout = one.plan["call"].get("data_first") or {}
+    asked = one.call, one.model, frame, config, look.rows, layout.get("from_bytes")
+    return sample_prompts(*asked) if total is None else sample_slices(*asked, total)
 
 
 def _counted(frame: DataFrame, together: bool, config: LLMConfig, exact: bool = False) -> Sizes:
@@ -135,7 +163,9 @@ def _counted(frame: DataFrame, together: bool, config: LLMConfig, exact: bool = 
 
 
 def unread_forecast(one: PlannedCall, config: LLMConfig, look: Look, below: Sequence[Bucket]) -> Forecast:
-    """Of a call without fields, or over another one's answers: prompts by statistics, else as many as it has at most.
+    """Of a call without fields, or over another one's answers: prompts by statistics, else those of the call below.
+
+    Without fields one prompt, or one for each row where equal ones are asked again.
 
     Args:
         one: the call.
@@ -148,47 +178,45 @@ def unread_forecast(one: PlannedCall, config: LLMConfig, look: Look, below: Sequ
     """
     call = one.call
     tokenizer, _ = tokenizer_of(call, one.model, config)
-    answer, assumed = answer_tokens(call, tokenizer, config, look.output_tokens)
+    answer, assumed = _answer(one, config, look)
     frame = len(tokenizer.opening(static_text(call))) + len(tokenizer.frame_end)
-    prompts, notes = _expected(one, below)
+    prompts, notes = _expected(one, config, below)
     bucket = Bucket(frame + FIELD_TOKENS * len(call.fields), answer, prompts, 0.0, str(call))
-    return Forecast(one, answer, assumed, (bucket,), exact=not call.fields, notes=tuple(notes))
+    return Forecast(one, answer, assumed, (bucket,), notes=tuple(notes))
 
 
-def _expected(one: PlannedCall, below: Sequence[Bucket]) -> tuple[float, list[str]]:
+def _expected(one: PlannedCall, config: LLMConfig, below: Sequence[Bucket]) -> tuple[float, list[str]]:
+    """Prompts, and what was assumed."""
+    rows, prompts = one.plan.get("rows"), one.plan.get("prompts")
+    unknown = ConfigError(f"{one}: nobody knows how many rows it will have; give a Workload of your own")
     if not one.call.fields:
-        return 1.0, []
+        if asked_once(config):
+            return 1.0, ["one prompt; each task asks it again"]
+        if rows is None:
+            raise unknown
+        return rows * float(one.plan["kept"]), [f"every row asks for itself, {rows:,.0f} rows by statistics"]
     what = f"it stands over other answers: fields of {FIELD_TOKENS} tokens assumed"
-    said = str(one.plan["expected"])
-    if number := _number(said):
-        return number, [f"{what}, {said} prompts by statistics"]
+    if number := prompts or rows:
+        return float(number), [f"{what}, {one.plan['expected']} prompts by statistics"]
     each: dict[str, float] = {}
     for bucket in below:
         each[bucket.call] = each.get(bucket.call, 0.0) + bucket.rows
     if not each:
-        raise ConfigError(f"{one}: nobody knows how many rows it will have; give a Workload of your own")
+        raise unknown
     return max(each.values()), [f"{what}, as many prompts as the call below has"]
 
 
-def _by_statistics(one: PlannedCall, sample: PromptSample) -> float | None:
-    """Rows that the plan's statistics promise, where they promise more than the sample has."""
-    rows = _number(str(one.plan["expected"]))
-    return rows if rows and rows > sample.rows else None
+def _growth(sample: PromptSample, rows: float, prompts: float | None) -> float:
+    """How many times the sample's prompts all rows have: as statistics know, never less; else by Heaps' law.
 
-
-def _growth(sample: PromptSample, rows: float) -> float:
-    """How many times the sample's distinct prompts `rows` rows have: Heaps' law, k * rows^b, through two points.
-
-    b is what the sample's first half says: 1 where all rows differ, 0 where the second half brought nothing new.
+    That is k * rows^b, through two points. b is what the sample's first half says: 1 where all rows differ, 0 where
+    the second half brought nothing new.
     """
     whole, half = len(sample.lengths), sample.first_half
+    if prompts is not None:
+        return max(1.0, prompts / max(1, whole))
     slope = log2(whole / half) if half else 1.0
     return float(rows / sample.rows) ** min(1.0, max(0.0, slope))
-
-
-def _number(text: str) -> float | None:
-    found = re.search(r"[\d,]+", text)
-    return float(found[0].replace(",", "")) if found else None
 
 
 def together(forecasts: Sequence[Forecast]) -> list[Bucket]:

@@ -41,9 +41,9 @@ def explain(
 
     Runs one Spark job for each call, which reads the first `rows` rows that the call would get, with all that the
     query does below it, as LIMIT would; asks no model, and starts no engine. Where there are more rows, their number is
-    the statistics' or, with `scan`, counted. A call over another one's answers has the rows that statistics promise;
-    where a filter over such answers stands below a call, its rows are those before the filter. Answers that the ledger
-    has are not left out.
+    the one that statistics expect or, with `scan`, counted; a bound is shown and scales nothing. A call over another
+    one's answers has the rows that statistics expect, else as many prompts as that one; where a filter over such
+    answers stands below a call, its rows are those before the filter. Answers that the ledger has are not left out.
 
     Seconds and dollars on each GPU type are those of the placement catalogue, for one replica; dollars of an endpoint
     are its price for the tokens. Seconds on this session's own engine are known after a calibration.
@@ -131,7 +131,8 @@ def _estimate(
         price = price_of(one.model, planned.config, prices) if is_endpoint(one.model) else None
         counts = (found.prompt_tokens, found.cached_tokens, found.output_tokens)
         total = CallTotal(found.rows, found.calls, found.exact, *counts, found.assumed, speed, price)
-    return CallEstimate(call=one.call, sampled=sampled, total=total, **given)
+    most = one.plan.get("rows_at_most")
+    return CallEstimate(call=one.call, sampled=sampled, total=total, rows_at_most=most, **given)
 
 
 def _by_model(

@@ -93,7 +93,8 @@ def _rows(call: CallEstimate, found: Sampled) -> str:
     if found.whole:
         return f"{found.rows:,}"
     if total is None or total.rows is None:
-        return f"more than {found.rows:,}; for the first {found.rows:,}"
+        most = f", at most {call.rows_at_most:,.0f}" if call.rows_at_most else ""
+        return f"more than {found.rows:,}{most}; for the first {found.rows:,}"
     return f"{total.rows:,.0f}, {'counted' if total.exact else 'by statistics'}; {found.rows:,} of them were looked at"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from sparkllm.model_tokenizer import RoughTokenizer, endpoint_tokenizer, model_t
 from sparkllm.optimizer.dedup import dedup
 from sparkllm.optimizer.encode import NULL, Encoded, encode
 from sparkllm.row_slices import row_slices, some_rows
+from sparkllm.sampled_layout import unshared_bytes
 from sparkllm.udf.prefix_counts import PrefixCounter, PrefixCounts
-from sparkllm.udf.prompt import static_text
+from sparkllm.udf.prompt import closing_text, static_text
 from sparkllm.udf.prompt_order import PromptOrder
 from sparkllm.udf.task import Task
 from sparkllm.udf.token_pieces import TokenPieces
@@ -42,7 +43,7 @@ class PromptSample:
     """Prompts as one task would send them.
 
     Attributes:
-        call: what is asked.
+        call: what is asked, `data_first` where its prompts are laid out so.
         rows: rows of the sample.
         whole: they are all rows of the call.
         order: of rows and fields.
@@ -84,7 +85,9 @@ class PromptSample:
         return np.array(sizes, dtype=np.int64).sum(axis=0)
 
 
-def sample_prompts(call: LLMCall, model: str, frame: DataFrame, config: LLMConfig, rows: int) -> PromptSample:
+def sample_prompts(
+    call: LLMCall, model: str, frame: DataFrame, config: LLMConfig, rows: int, data_first: int | None = None
+) -> PromptSample:
     """Plan the first `rows` rows as one task would (sparkllm/udf/evaluation.py); one Spark job, as for a LIMIT.
 
     Args:
@@ -93,21 +96,25 @@ def sample_prompts(call: LLMCall, model: str, frame: DataFrame, config: LLMConfi
         frame: the call's fields as texts, one column each.
         config: the session's settings.
         rows: most rows that are looked at.
+        data_first: from how many unshared bytes of a row the data stands before the instruction; None: never.
     """
     read = frame.limit(rows + 1).collect()  # one more tells whether there are more
-    return _planned(call, model, read[:rows], config, whole=len(read) <= rows)
+    return _planned(call, model, read[:rows], config, len(read) <= rows, data_first)
 
 
 def sample_slices(
-    call: LLMCall, model: str, frame: DataFrame, config: LLMConfig, rows: int, total: int
+    call: LLMCall, model: str, frame: DataFrame, config: LLMConfig, rows: int, data_first: int | None, total: int
 ) -> PromptSample:
     """The same for pieces of all `total` rows in the order in which tasks will have them; Spark sorts all of them.
 
-    The order of the fields is chosen from rows taken by chance, as neighbours are too much alike to tell.
+    `frame` has the rows that are asked about (`asked_rows`); where they are no more than `rows`, all are taken. The
+    order of the fields is chosen from rows taken by chance, as neighbours are too much alike to tell.
     """
+    if total <= rows:
+        return _planned(call, model, frame.collect(), config, False, data_first)
     some = some_rows(frame, _ORDER_ROWS, total) if len(call.fields) > 1 else []
     order = _order(call, tokenizer_of(call, model, config)[0], _asked(call, some), config, ()).fields
-    return _planned(call, model, row_slices(frame, order, rows, total), config, whole=False, field_order=order)
+    return _planned(call, model, row_slices(frame, order, rows, total), config, False, data_first, order)
 
 
 def _asked(call: LLMCall, rows: list[Any]) -> Encoded:
@@ -117,7 +124,13 @@ def _asked(call: LLMCall, rows: list[Any]) -> Encoded:
 
 
 def _planned(
-    call: LLMCall, model: str, rows: list[Any], config: LLMConfig, whole: bool, field_order: tuple[int, ...] = ()
+    call: LLMCall,
+    model: str,
+    rows: list[Any],
+    config: LLMConfig,
+    whole: bool,
+    data_first: int | None,
+    field_order: tuple[int, ...] = (),
 ) -> PromptSample:
     asked = _asked(call, rows)
     tokenizer, tokens_by = tokenizer_of(call, model, config)
@@ -125,10 +138,21 @@ def _planned(
     pieces = TokenPieces(tokenizer, call, asked.take(first))
     order = _order(call, tokenizer, asked, config, field_order)
     sent, fields = order.of(pieces)
+    if data_first is not None and unshared_bytes(call.fields, pieces.table.take(sent), order.fields) >= data_first:
+        call = replace(call, data_first=True)
+        pieces = TokenPieces(tokenizer, call, pieces.table)
+        order = _order(call, tokenizer, asked, config, order.fields)
+        sent, fields = order.of(pieces)
     ids = pieces.prompts(sent, fields)
-    counts = PrefixCounter(tokenizer.opening(static_text(call)), config.block_size or _BLOCK).add(ids.to_arrow())
+    counts = _counter(call, tokenizer, config).add(ids.to_arrow())
     half = int((first < len(asked.codes) / 2).sum())
     return PromptSample(call, len(rows), whole, order, pieces, sent, fields, ids.lengths, counts, tokens_by, half)
+
+
+def _counter(call: LLMCall, tokenizer: PromptTokenizer, config: LLMConfig) -> PrefixCounter:
+    static, closing = tokenizer.opening(static_text(call)), closing_text(call)
+    ends = len(tokenizer.opening(closing)) - len(tokenizer.opening("")) + len(tokenizer.frame_end) if closing else 0
+    return PrefixCounter(static, config.block_size or _BLOCK, ends)
 
 
 def tokenizer_of(call: LLMCall, model: str, config: LLMConfig) -> tuple[PromptTokenizer, str]:

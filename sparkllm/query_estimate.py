@@ -99,6 +99,7 @@ class CallEstimate:
         sampled: None where its fields are another call's answers, or where it has none.
         kept: share of the rows that filters over other answers are expected to leave, which no sample can tell.
         total: over all of its rows; None where nobody knows anything of them.
+        rows_at_most: where statistics expect no number of rows, the most that there can be; None: no bound either.
     """
 
     call: LLMCall
@@ -110,6 +111,7 @@ class CallEstimate:
     sampled: Sampled | None
     kept: float = 1.0
     total: CallTotal | None = None
+    rows_at_most: float | None = None
 
 
 @dataclass(frozen=True)

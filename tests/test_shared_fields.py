@@ -67,6 +67,19 @@ def test_the_hits_of_the_second_call_are_predicted(spark: SparkSession) -> None:
         assert call.predicted_tokens == pytest.approx(call.cached_tokens, rel=0.05, abs=0.02 * call.prompt_tokens)
 
 
+def test_the_estimate_knows_that_the_second_call_finds_the_data(spark: SparkSession) -> None:
+    estimate = sparkllm.explain(QUERY, spark)
+    _, report = run(spark, QUERY)
+    assert [one.call.labels for one in estimate.calls] == [ran.call.labels for ran in report.calls]
+    for one, ran in zip(estimate.calls, report.calls, strict=True):
+        assert one.total is not None
+        assert (one.total.calls, one.total.prompt_tokens) == (ran.requests, ran.prompt_tokens)
+        assert one.total.cached_tokens == pytest.approx(ran.predicted_tokens, rel=0.02)
+    with configured(spark, {"spark.sparkllm.optimizer.dataFirst": "false"}):
+        apart = sparkllm.explain(QUERY, spark)
+    assert estimate.prefix_hit_rate > apart.prefix_hit_rate + 0.3
+
+
 def test_a_filter_between_the_calls_leaves_the_rest_of_the_rows_their_data(spark: SparkSession) -> None:
     sql = (
         "SELECT id, llm('Is this about the price?', title, review, labels => array('yes', 'no')) AS b "

@@ -192,6 +192,23 @@ def test_labels_and_typed_answers_without_texts_are_counted() -> None:
     assert "assumed" in found[1][1]
 
 
+def test_a_label_of_an_endpoint_is_counted_with_the_object_that_it_comes_in(counting: SparkSession) -> None:
+    tokenizer = model_tokenizer("demo")
+    assert tokenizer is not None
+    whole = ['{"answer": "spam"}', '{"answer": "no \\"spam\\""}']
+    call = LLMCall(None, "Is it spam?", ("a",), labels=("spam", 'no "spam"'))
+    tokens, assumed = answer_tokens(call, tokenizer, LLMConfig(), endpoint=True)
+    nothing, *found = (len(ids) for ids in tokenizer.encode(["", *whole]))
+    assert tokens == sum(found) / 2 - nothing + 1
+    assert '{"answer": "spam"}' in assumed
+    own, theirs = (
+        sparkllm.explain(f"SELECT llm('Is it spam?', word, labels => array('spam', 'ham'){model}) FROM words", counting)
+        for model in ("", ", model => 'openai:m'")
+    )
+    assert theirs.total("output_tokens") >= own.total("output_tokens") + 3 * 50
+    assert 'labels come as {"answer": "spam"}' in str(theirs)
+
+
 def test_buckets_are_at_most_twelve_and_hold_all_prompts() -> None:
     sizes = Sizes.of(np.random.default_rng(0).lognormal(6, 2, 5000).astype(np.int64))
     sample = Measured(np.array([10.0, 1000.0]), np.array([30.0, 270.0]), np.array([16.0, 16.0]))

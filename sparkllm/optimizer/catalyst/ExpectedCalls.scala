@@ -12,34 +12,37 @@ import org.apache.spark.sql.catalyst.plans.logical._
   * folder -> `unknown`. A number without "at most" is Spark's own estimate, or exact. "per task": equal prompts of
   * different tasks are asked again. */
 object ExpectedCalls {
-  /** @param expected about this many; otherwise this many at most */
-  private case class Count(n: BigInt, expected: Boolean) {
-    def most: Count = copy(expected = false)
-    def min(other: Count): Count = if (n < other.n || n == other.n && expected) this else other
-    override def toString: String = (if (expected) "" else "at most ") + f"${n.bigInteger}%,d"
-  }
-
   /** A plan is shown while Spark still works on it, and not every leaf has statistics: no text is worth an error. */
-  def apply(e: LLMEval): String =
-    try count(e) catch { case NonFatal(_) => "unknown" }
+  def apply(e: LLMEval): String = try count(e) catch { case NonFatal(_) => "unknown" }
 
   private def count(e: LLMEval): String = {
     val child = SourceRows(e)
-    val entering = rows(child)
+    // rows that are all different, or come together, meet no equal ones elsewhere
+    def apart = unique(e.call, child) || e.order.isDefined || NothingShared(e.call, e.child)
+    known(e, child) match {
+      case None => "unknown"
+      case Some((prompts, once)) => if (once || apart) prompts.toString else s"$prompts per task"
+    }
+  }
+
+  /** Different prompts that a call has over these rows, where they are expected and no bound; in one task or in all. */
+  def expected(e: LLMEval, rows: LogicalPlan): Option[BigInt] =
+    try known(e, rows).collect { case (count, _) if count.expected => count.n } catch { case NonFatal(_) => None }
+
+  /** Prompts over these rows, and whether they are as many as the rows. */
+  private def known(e: LLMEval, child: LogicalPlan): Option[(ExpectedCount, Boolean)] = {
     // nobody knows how many rows a guard or a limit leaves
-    def cut(c: Count): Count = if (e.guard.isDefined || e.limit.isDefined) c.most else c
-    if (!oncePerPrompt) entering.map(cut(_).toString).getOrElse("unknown")
+    def cut(c: ExpectedCount) = if (e.guard.isDefined || e.limit.isDefined) c.most else c
+    val entering = ExpectedRows(child)
+    if (!oncePerPrompt) entering.map(r => (cut(r), true))
     else {
       val once = unique(e.call, child)
       val asked = entering.map(r => if (once) r else r.most)
-      val different = prompts(e.call, child)
-      // rows that are all different, or come together, meet no equal ones elsewhere
-      val apart = if (once || e.order.isDefined || NothingShared(e.call, e.child)) "" else " per task"
-      (asked, different) match {
-        case (Some(r), Some(d)) if d.n >= r.n => cut(d.min(r)).toString
-        case (_, Some(d)) => s"${cut(d)}$apart"
-        case (Some(r), None) => cut(r).toString
-        case (None, None) => "unknown"
+      (asked, prompts(e.call, child)) match {
+        case (Some(r), Some(d)) if d.n >= r.n => Some((cut(d.min(r)), true))
+        case (_, Some(d)) => Some((cut(d), false))
+        case (Some(r), None) => Some((cut(r), true))
+        case (None, None) => None
       }
     }
   }
@@ -48,25 +51,6 @@ object ExpectedCalls {
   private def oncePerPrompt: Boolean =
     Setting.on("dedup") && Setting(s"${Setting.prefix}temperature", "0").trim.toDouble == 0
 
-  private def rows(plan: LogicalPlan): Option[Count] = plan match {
-    case r: LocalRelation => Some(Count(r.data.size, expected = true))
-    case r: Range => Some(Count(r.numElements, expected = true))
-    case a: Aggregate if a.groupingExpressions.isEmpty => Some(Count(1, expected = true))
-    case _: LLMEval | _: Project | _: Sort | _: Window | _: LocalLimit | _: RepartitionOperation |
-        _: RebalancePartitions =>
-      rows(plan.children.head)
-    case GlobalLimit(IntegerLiteral(n), below) =>
-      Some(rows(below).fold(Count(n, expected = false))(r => r.copy(n = r.n.min(n))))
-    case other =>
-      def estimated = other.stats.rowCount.map(Count(_, expected = true))
-      def fewer = other match {
-        case _: Filter | _: Aggregate | _: Distinct | _: Deduplicate | _: Sample =>
-          rows(other.children.head).map(_.most)
-        case _ => None
-      }
-      estimated.orElse(fewer).orElse(other.maxRows.map(n => Count(n, expected = n <= 1)))
-  }
-
   /** No two rows have the same fields. */
   private def unique(call: LLMCall, child: LogicalPlan): Boolean = {
     val fields = ExpressionSet(call.fields)
@@ -74,7 +58,7 @@ object ExpectedCalls {
   }
 
   /** The product of the distinct values of all columns that the fields are made of. */
-  private def prompts(call: LLMCall, child: LogicalPlan): Option[Count] = {
+  private def prompts(call: LLMCall, child: LogicalPlan): Option[ExpectedCount] = {
     val columns = AttributeSet(call.fields.flatMap(_.references)).toSeq
     val known = columns.flatMap(child.stats.attributeStats.get)
     val values = known.flatMap(c => c.distinctCount.map { n =>
@@ -82,7 +66,7 @@ object ExpectedCalls {
       if (columns.size > 1 && !c.nullCount.contains(BigInt(0))) n + 1 else n
     })
     if (values.size < columns.size || !call.fields.forall(_.deterministic)) None
-    else Some(Count(values.product, expected = columns.size <= 1 && call.fields.forall(same)))
+    else Some(ExpectedCount(values.product, expected = columns.size <= 1 && call.fields.forall(same)))
   }
 
   /** As many values as its column. */
