@@ -29,7 +29,6 @@ _WARM, _FIRST, _MOST = 32, 256, 2048
 _ENOUGH_SECONDS = 2.0  # of asking in one pair of parts
 _WEAK = 0.03  # weight of what is assumed beside a part
 _REPORTS = 20  # that are looked through
-_BUDGET = ("maxCalls", "maxTotalTokens", "maxSeconds", "maxCost")
 
 _speeds: dict[tuple[str, str, str], Speed] = {}
 
@@ -117,10 +116,9 @@ def calibrate(spark: SparkSession, conf: Mapping[str, str], planned: PlannedCall
     More are asked where they take less than two seconds, up to some thousand. Answers go to the ledger, where it is on,
     so that the query does not ask for them again. A budget of the session's is not charged.
     """
-    settings = {key: value for key, value in conf.items() if key.removeprefix(PREFIX) not in _BUDGET}
     # one window: the parts are as large as they are meant to be
-    settings |= {f"{PREFIX}windowRows": str(_MOST), f"{PREFIX}maxWindowRows": str(_MOST)}
-    asked = _Asked(spark, settings, planned, sample)
+    window = {f"{PREFIX}windowRows": str(_MOST), f"{PREFIX}maxWindowRows": str(_MOST)}
+    asked = _Asked(spark, dict(conf) | window, planned, sample)
     asked.part(asked.scattered(min(_WARM, asked.left // 8)))
     size = min(_FIRST, asked.left // 2)
     parts = asked.pair(size)
