@@ -64,9 +64,11 @@ def explain(
 
     Raises:
         SparkLLMError: there is no session.
-        ConfigError: a price or a catalogue that cannot be read.
+        ConfigError: `rows` is not positive, or a price or a catalogue cannot be read.
         pyspark.errors.AnalysisException: the query is wrong, or a command such as INSERT.
     """
+    if rows < 1:
+        raise ConfigError(f"explain() takes rows of 1 or more, got {rows}")
     planned = PlannedQuery.of(query, spark)
     types = catalog if isinstance(catalog, Catalog) else load(catalog)
     forecasts = _forecasts(planned, Look(rows, output_tokens, count="scan" if scan else "statistics"))

@@ -99,6 +99,8 @@ def _rows(call: CallEstimate, found: Sampled) -> str:
 
 def _calls(call: CallEstimate, found: Sampled) -> str:
     total = call.total
+    if not call.kept:
+        return "about 0; filters over other answers are expected to leave none"
     part = not found.whole and (total is None or total.rows is None)
     of = (" of them" if part else "") + ("; fewer where the LIMIT is met earlier" if call.stops else "")
     calls = found.calls if total is None or part else total.calls / call.kept

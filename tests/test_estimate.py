@@ -13,6 +13,7 @@ import sparkllm
 from sparkllm.calibration import Speed
 from sparkllm.calls import LLMCall
 from sparkllm.command_line import main
+from sparkllm.errors import ConfigError
 from sparkllm.gpu_estimate import GPUEstimate
 from sparkllm.model_tokenizer import RoughTokenizer, model_tokenizer
 from sparkllm.query_estimate import CallEstimate, CallTotal, QueryEstimate, Sampled
@@ -116,6 +117,24 @@ def test_a_limit_over_an_answer_says_that_it_stops_earlier(counting: SparkSessio
 def test_settings_count(counting: SparkSession) -> None:
     with configured(counting, {"spark.sparkllm.optimizer.dedup": "false"}):
         assert only(sparkllm.explain("SELECT llm('classify', word) FROM words", counting))[1].calls == 3000
+
+
+def test_a_filter_that_is_expected_to_keep_nothing_leaves_no_calls(counting: SparkSession) -> None:
+    negative = "llm('classify', word) = 'Negative'"  # no label: the label is `negative`
+    estimate = sparkllm.explain(f"SELECT llm('What is it about?', word) FROM words WHERE {negative}", counting)
+    kept, asked = (call.total for call in estimate.calls)
+    assert kept is not None
+    assert asked is not None
+    assert sorted((kept.calls, asked.calls)) == [0, 50]
+    assert "  expected calls       about 0; filters over other answers are expected to leave none" in str(estimate)
+
+
+def test_a_sample_of_no_rows_is_refused(counting: SparkSession) -> None:
+    for rows in (0, -1):
+        with pytest.raises(ConfigError, match=f"rows of 1 or more, got {rows}"):
+            sparkllm.explain("SELECT llm('classify', string(id)) FROM range(50)", counting, rows=rows)
+        with pytest.raises(ConfigError, match=f"rows of 1 or more, got {rows}"):
+            sparkllm.workload("SELECT llm('classify', string(id)) FROM range(50)", counting, rows=rows)
 
 
 def test_a_dataframe_is_explained_in_its_own_session(counting: SparkSession) -> None:
