@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -188,13 +189,18 @@ def test_the_text_is_a_table_and_the_notebook_view_escapes() -> None:
         "  whole fields shared  28.0 %, at most 31.0 % in any order",
         "  by statistics alone  at most 100",
         "query                  60 calls, 1,234 prompt tokens (50.0 % from the cache), 120 output tokens",
-        "seconds here           about 12.7 s, $0.13 by costPerHour (measured on 40 prompts, parts of which were up to "
+        "seconds here           about 12.7 s, 0.13 by costPerHour (measured on 40 prompts, parts of which were up to "
         "7 % off; the engine's start not counted)",
         "by GPU type            demo, one replica; its start not counted, prices are list prices",
         "  on L4                about 500 ms, $0.00011, from the data sheet alone",
         "  on 2xH100            about 1.2 min, $1.50",
         "by GPU type            no such model",
     ]
+    seconds = total.seconds
+    assert seconds is not None
+    far = replace(one, model="openai:m")
+    assert replace(estimate, calls=(one, far)).engine_seconds == pytest.approx(0.5 + seconds)
+    assert "costPerHour" not in str(replace(estimate, calls=(far,))), "an endpoint's time is no engine's"
     assert "&lt;b&gt;" in estimate._repr_html_()
     assert "$1.50" in estimate._repr_html_()
 
