@@ -88,8 +88,8 @@ class CallReport:
         call = LLMCall.from_json(json.dumps(raw["call"]))
         orders = tuple(_order(call, order) for order in raw["field_orders"])
         counts = {f.name: int(raw[f.name]) for f in fields(cls) if f.type == "int"}
-        known = {name: dict(raw.get(name, {})) for name in ("pools", "settings")}
-        return cls(call=call, field_orders=orders, model=raw.get("model", ""), **known, **counts)
+        pools, settings, model = dict(raw.get("pools", {})), dict(raw.get("settings", {})), raw.get("model", "")
+        return cls(call, orders, pools=pools, model=model, settings=settings, **counts)
 
     def lines(self) -> list[tuple[str, str]]:
         """(name, value) of each line of the query's report."""
