@@ -161,8 +161,7 @@ def ran(spark: SparkSession, query: str) -> dict[str, Any]:
     report = sparkllm.last_report(spark)
     names = ("requests", "prompt_tokens", "cached_tokens", "output_tokens")
     counts = {"calls" if name == "requests" else name: report.total(name) for name in names}
-    seconds = report.seconds - report.total("start_ms") / 1000
-    return {**counts, "hits": report.prefix_hit_rate, "seconds": seconds}
+    return {**counts, "hits": report.prefix_hit_rate, "seconds": report.running_seconds}
 
 
 if __name__ == "__main__":

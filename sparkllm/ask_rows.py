@@ -7,11 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sparkllm.calls import LLMCall
+from sparkllm.config import PREFIX
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 __all__ = ["ask_rows"]
+
+# A budget is one query's, leased from the driver's service, whose address the plan alone brings to the workers.
+_BUDGET = frozenset(f"{PREFIX}{name}" for name in ("maxCalls", "maxTotalTokens", "maxSeconds", "maxCost"))
 
 
 def ask_rows(
@@ -25,7 +29,7 @@ def ask_rows(
 
     Args:
         spark: the session.
-        conf: `spark.sparkllm.*` entries that hold for it.
+        conf: `spark.sparkllm.*` entries that hold for it; those of a budget do not, the caller sees to it.
         call: what is asked.
         rows: its fields.
         order: the fields as they stand in the prompts, "2,0,1"; empty: the worker chooses.
@@ -35,7 +39,8 @@ def ask_rows(
     from sparkllm.spark_session import FUNCTION
 
     application = spark.sparkContext.applicationId
-    request = json.dumps({"call": json.loads(call.to_json()), "conf": dict(conf), "application": application})
+    settings = {key: value for key, value in conf.items() if key not in _BUDGET}
+    request = json.dumps({"call": json.loads(call.to_json()), "conf": settings, "application": application})
     names = [f"f{i}" for i in range(len(call.fields))]
     columns = ", ".join(["at int", *(f"{name} string" for name in names)])
     frame = spark.createDataFrame([(i, *row) for i, row in enumerate(rows)], columns).coalesce(1)

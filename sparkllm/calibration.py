@@ -7,21 +7,21 @@ beside it, its answer included. So the sample need not have the prefix hits of t
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pyspark.sql import SparkSession
 
-from sparkllm.ask_rows import ask_rows
-from sparkllm.config import PREFIX
+from sparkllm.config import PREFIX, LLMConfig
 from sparkllm.planned_query import PlannedCall
 from sparkllm.prompt_sample import PromptSample
 from sparkllm.report import QueryReport
 from sparkllm.spark_session import last_reports
+from sparkllm.speed_settings import speed_settings
+from sparkllm.timed_prompts import Part, TimedPrompts
 
-__all__ = ["Part", "Speed", "calibrate", "fitted", "remembered"]
+__all__ = ["Part", "Speed", "as_reported", "calibrate", "fitted", "remembered"]
 
 # Prompts of a part: before the clock runs; at first, as many as an engine answers at a time, as a prompt takes longer
 # where fewer are under way; at most.
@@ -29,28 +29,8 @@ _WARM, _FIRST, _MOST = 32, 256, 2048
 _ENOUGH_SECONDS = 2.0  # of asking in one pair of parts
 _WEAK = 0.03  # weight of what is assumed beside a part
 _REPORTS = 20  # that are looked through
-_BUDGET = ("maxCalls", "maxTotalTokens", "maxSeconds", "maxCost")
 
-_speeds: dict[tuple[str, str, str], Speed] = {}
-
-
-@dataclass(frozen=True)
-class Part:
-    """Prompts that were asked together.
-
-    Attributes:
-        prompts: requests.
-        computed_tokens: prompt tokens that were not in the KV cache.
-        output_tokens: of the answers.
-        seconds: from the first prompt to the last answer.
-        apart: seconds of the Spark query beside it.
-    """
-
-    prompts: int
-    computed_tokens: int
-    output_tokens: int
-    seconds: float
-    apart: float = 0.0
+_speeds: dict[tuple[object, ...], Speed] = {}
 
 
 @dataclass(frozen=True)
@@ -92,7 +72,7 @@ def fitted(parts: Sequence[Part]) -> Speed:
     """
     from scipy.optimize import nnls
 
-    timed = [part for part in parts if part.prompts and part.seconds > 0]
+    timed = list(filter(_timed, parts))
     if not timed:
         raise ValueError("no prompt was asked")
     seconds = np.array([part.seconds for part in timed])
@@ -111,92 +91,65 @@ def fitted(parts: Sequence[Part]) -> Speed:
     )
 
 
-def calibrate(spark: SparkSession, conf: Mapping[str, str], planned: PlannedCall, sample: PromptSample) -> Speed | None:
-    """Ask some hundred prompts of a sample, each once, and time them; None where the ledger had all answers.
+def calibrate(
+    spark: SparkSession,
+    conf: Mapping[str, str],
+    planned: PlannedCall,
+    sample: PromptSample,
+    most: int | None = None,
+) -> Speed | None:
+    """Ask some hundred prompts of a sample, each once, and time them; None where none could be asked.
 
-    More are asked where they take less than two seconds, up to some thousand. Answers go to the ledger, where it is on,
-    so that the query does not ask for them again. A budget of the session's is not charged.
+    More are asked where they take less than two seconds, up to 6,688. Answers go to the ledger, where it is on, so that
+    the query does not ask for them again; those that it had already are asked again, as they tell nothing of the speed.
+
+    Args:
+        spark: the session.
+        conf: `spark.sparkllm.*` entries that hold for it; a budget is not charged.
+        planned: the call.
+        sample: its prompts.
+        most: prompts that may be asked; None: all.
     """
-    settings = {key: value for key, value in conf.items() if key.removeprefix(PREFIX) not in _BUDGET}
     # one window: the parts are as large as they are meant to be
-    settings |= {f"{PREFIX}windowRows": str(_MOST), f"{PREFIX}maxWindowRows": str(_MOST)}
-    asked = _Asked(spark, settings, planned, sample)
+    window = {f"{PREFIX}windowRows": str(_MOST), f"{PREFIX}maxWindowRows": str(_MOST)}
+    asked = TimedPrompts(spark, dict(conf) | window, planned, sample, most)
     asked.part(asked.scattered(min(_WARM, asked.left // 8)))
     size = min(_FIRST, asked.left // 2)
     parts = asked.pair(size)
-    while sum(part.seconds for part in parts) < _ENOUGH_SECONDS and size < _MOST and asked.left >= 8 * size:
+    while sum(part.seconds for part in parts) < _ENOUGH_SECONDS and 0 < size < _MOST and asked.left >= 8 * size:
         size = min(4 * size, _MOST)
         parts = asked.pair(size)
-    if not any(part.prompts for part in parts):
+    if not any(map(_timed, parts)):
         return None
     speed = fitted(parts)
-    _speeds[_key(spark, planned)] = speed
+    _speeds[_key(spark, planned, LLMConfig.from_spark(conf))] = speed
     return speed
 
 
-def remembered(spark: SparkSession, planned: PlannedCall) -> Speed | None:
-    """What `calibrate` has found for this call and model in this application, else what its last queries took."""
-    return _speeds.get(_key(spark, planned)) or _as_reported(spark, planned)
+def remembered(spark: SparkSession, planned: PlannedCall, config: LLMConfig) -> Speed | None:
+    """What `calibrate` has found for this call, model and settings in this application, else what queries took."""
+    found = _speeds.get(_key(spark, planned, config))
+    return found or as_reported(map(QueryReport.from_json, last_reports(spark, _REPORTS)), planned, config)
 
 
-def _as_reported(spark: SparkSession, planned: PlannedCall) -> Speed | None:
-    """From the reports of queries with this call alone; reading their rows is in their seconds."""
-    reports = map(QueryReport.from_json, last_reports(spark, _REPORTS))
+def as_reported(reports: Iterable[QueryReport], planned: PlannedCall, config: LLMConfig) -> Speed | None:
+    """From the reports of queries with this call alone, under the same settings; reading rows is in their seconds."""
+    settings = speed_settings(config, planned.model)
     alike = [(report, report.calls[0]) for report in reports if report.succeeded and len(report.calls) == 1]
     parts = [
         Part(call.requests, call.prompt_tokens - call.cached_tokens, call.output_tokens, report.running_seconds)
         for report, call in alike
-        if (call.call, call.model) == (planned.call, planned.model) and call.requests >= _FIRST
+        if (call.call, call.model) == (planned.call, planned.model)
+        and call.requests >= _FIRST
+        and speed_settings(LLMConfig.from_spark(call.settings), call.model) == settings
     ]
-    return fitted(parts) if parts else None
+    return fitted(parts) if any(map(_timed, parts)) else None
 
 
-def _key(spark: SparkSession, planned: PlannedCall) -> tuple[str, str, str]:
-    return str(spark.sparkContext.applicationId), planned.model, planned.call.to_json()
+def _timed(part: Part) -> bool:
+    return bool(part.prompts) and part.seconds > 0
 
 
-class _Asked:
-    """Prompts of a sample, each of which is asked once."""
-
-    def __init__(
-        self, spark: SparkSession, conf: Mapping[str, str], planned: PlannedCall, sample: PromptSample
-    ) -> None:
-        self._spark, self._conf, self._call, self._texts = spark, conf, planned.call, sample.texts
-        self._order = "" if sample.order.per_row else ",".join(map(str, sample.order.fields))
-        self._open = np.ones(len(self._texts), dtype=bool)
-
-    @property
-    def left(self) -> int:
-        """Prompts that were not asked yet."""
-        return int(self._open.sum())
-
-    def pair(self, size: int) -> list[Part]:
-        """Neighbours, then as many from all over."""
-        return [self.part(self.neighbours(size)), self.part(self.scattered(size))]
-
-    def neighbours(self, size: int) -> np.ndarray:
-        """Places in the order of prompts: from the middle of those that are left."""
-        left = np.flatnonzero(self._open)
-        begin = max(0, (len(left) - size) // 2)
-        return left[begin : begin + size]
-
-    def scattered(self, size: int) -> np.ndarray:
-        """Places, evenly over those that are left."""
-        left = np.flatnonzero(self._open)
-        return left[np.unique(np.linspace(0, len(left) - 1, size).astype(int))] if len(left) else left
-
-    def part(self, places: np.ndarray) -> Part:
-        """Ask these."""
-        if not len(places):
-            return Part(0, 0, 0, 0.0)
-        self._open[places] = False
-        began = time.perf_counter()
-        answers = ask_rows(self._spark, self._conf, self._call, [self._texts[i] for i in places], self._order)
-        wall = time.perf_counter() - began
-
-        def total(name: str) -> int:
-            return sum(getattr(answer, name) or 0 for answer in answers)
-
-        busy, start = total("busy_ms") / 1000, total("start_ms") / 1000
-        computed = total("prompt_tokens") - total("cached_tokens")
-        return Part(total("requests"), computed, total("output_tokens"), busy, max(0.0, wall - busy - start))
+def _key(spark: SparkSession, planned: PlannedCall, config: LLMConfig) -> tuple[object, ...]:
+    settings = speed_settings(config, planned.model)
+    return str(spark.sparkContext.applicationId), planned.model, planned.call.to_json(), settings

@@ -42,7 +42,11 @@ class CallReport:
         cached_data_tokens: sum of max(0, cached - static) over the prompts.
         predicted_tokens, predicted_data_tokens: the same two as a cold cache of any size would have served, block by
             block, with the prompts of each task in the order they were sent.
-        start_ms: time spent starting an engine, in milliseconds.
+        start_ms: time spent starting engines, in milliseconds, together.
+        longest_start_ms: of that, the most in one task: hosts start their engines at the same time.
+        pools: rows by kind of replica, empty without a placement.
+        model: path or id.
+        settings: the session's `spark.sparkllm.*` entries when the query was planned.
         null_fields, too_long, truncated, engine_error, engine_killed, budget: rows that are NULL, by reason; the text
             that `llm()` gives to a prompt of your own may be cut and stays, any other answer is `truncated` then.
     """
@@ -62,6 +66,7 @@ class CallReport:
     predicted_tokens: int
     predicted_data_tokens: int
     start_ms: int
+    longest_start_ms: int
     null_fields: int
     too_long: int
     truncated: int
@@ -70,6 +75,7 @@ class CallReport:
     budget: int
     pools: Mapping[str, int] = field(default_factory=dict)
     model: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def nulls(self) -> dict[str, int]:
@@ -82,9 +88,8 @@ class CallReport:
         call = LLMCall.from_json(json.dumps(raw["call"]))
         orders = tuple(_order(call, order) for order in raw["field_orders"])
         counts = {f.name: int(raw[f.name]) for f in fields(cls) if f.type == "int"}
-        return cls(
-            call=call, field_orders=orders, pools=dict(raw.get("pools", {})), model=raw.get("model", ""), **counts
-        )
+        pools, settings, model = dict(raw.get("pools", {})), dict(raw.get("settings", {})), raw.get("model", "")
+        return cls(call, orders, pools=pools, model=model, settings=settings, **counts)
 
     def lines(self) -> list[tuple[str, str]]:
         """(name, value) of each line of the query's report."""

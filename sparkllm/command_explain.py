@@ -31,6 +31,12 @@ something is wrong.
 """
 
 
+_CALIBRATE = (
+    "ask some hundred prompts of each call, at most 6688, and time them; answers go to the ledger; maxCalls holds, "
+    "under maxTotalTokens or maxCost it is refused"
+)
+
+
 def add_explain(commands: Any) -> None:
     """The command and its options."""
     parser = commands.add_parser(
@@ -44,7 +50,7 @@ def add_explain(commands: Any) -> None:
     add = parser.add_argument
     add("--rows", type=int, default=10_000, help="most rows of the sample (10000)")
     add("--scan", action="store_true", help="read all rows: calls are counted, the sample is from their order")
-    add("--calibrate", action="store_true", help="ask some hundred prompts and time them; answers go to the ledger")
+    add("--calibrate", action="store_true", help=_CALIBRATE)
     add("--output-tokens", type=float, help="mean tokens of a text answer; as calibrated, or half of maxTokens")
     add("--prices", type=Path, metavar="FILE", help="TOML with dollars per million tokens of endpoint models")
     add("--catalog", type=Path, metavar="FILE", help="TOML with your own GPU types, prices and measured speeds")

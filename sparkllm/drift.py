@@ -95,8 +95,9 @@ def check_drift(
     """Ask a sample of a query's rows in the optimizer's order and in the query's own, and say how often they agree.
 
     Reads the first 50 * `sample` rows of each call, takes `sample` different ones by chance, and asks each twice:
-    2 * `sample` requests for each call. Takes nothing from the ledger and leaves nothing there. The optimizer's order
-    is the one that it finds for the sample. A call over another one's answers is not asked. Where a query's several
+    2 * `sample` requests for each call. Takes nothing from the ledger and leaves nothing there; a budget of the
+    session's is one of queries, and neither charged nor kept to. The optimizer's order is the one that it finds for the
+    sample. A call over another one's answers is not asked. Where a query's several
     calls share their fields, the data may also stand before the instruction; that is not compared here
     (`spark.sparkllm.optimizer.dataFirst=false` turns it off).
 

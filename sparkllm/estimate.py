@@ -10,6 +10,7 @@ from sparkllm.backend.endpoint.prices import Prices, price_of
 from sparkllm.backend.endpoint.settings import is_endpoint
 from sparkllm.backend.placement.catalog import Catalog, load
 from sparkllm.call_forecast import Forecast, Look, forecast, unread_forecast
+from sparkllm.config import PREFIX, LLMConfig
 from sparkllm.errors import ConfigError, SparkLLMError
 from sparkllm.gpu_estimate import GPUEstimate, by_gpu
 from sparkllm.optimizer.ordering import upper_bounds
@@ -17,6 +18,7 @@ from sparkllm.optimizer.ordering.solve import shared_cells
 from sparkllm.planned_query import PlannedCall, PlannedQuery
 from sparkllm.prompt_sample import ROWS, PromptSample
 from sparkllm.query_estimate import CallEstimate, CallTotal, QueryEstimate, Sampled
+from sparkllm.speed_settings import answers_nothing
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -46,7 +48,9 @@ def explain(
     answers stands below a call, its rows are those before the filter. Answers that the ledger has are not left out.
 
     Seconds and dollars on each GPU type are those of the placement catalogue, for one replica; dollars of an endpoint
-    are its price for the tokens. Seconds on this session's own engine are known after a calibration.
+    are its price for the tokens. Seconds on this session's own engine are known after a calibration, or from queries
+    with this call alone that have asked 256 prompts or more in this application, under the same settings of the engine
+    and the answers.
 
     Args:
         query: a DataFrame, or the text of a query.
@@ -54,30 +58,46 @@ def explain(
         rows: most rows of a sample.
         scan: read all rows: distinct prompts are counted exactly, and the sample is taken from the order of all rows,
             which Spark sorts for it.
-        calibrate: ask some hundred prompts of each call, on the session's engine, which is started where it does not
-            run, and time them. Their answers go to the ledger, where that is on.
-        output_tokens: mean tokens of answers that are texts, or hold some; when left out what a calibration has seen,
-            else half of `maxTokens`. Labels and typed answers of numbers are counted by themselves.
+        calibrate: ask some hundred prompts of each call, up to 6,688 where they are answered fast, on the session's
+            engine, which is started where it does not run, or at its endpoint, and time them; the application remembers
+            the speed. Their answers go to the ledger, where that is on; those that it had are asked again. `maxCalls`
+            holds for all of them together, `maxSeconds` does not.
+        output_tokens: mean tokens of answers that are texts, or hold some; when left out what a calibration or those
+            queries have seen, else half of `maxTokens`. Labels and typed answers of numbers are counted by themselves.
         prices: of endpoint models, as `{"NAME": {"input": 0.4, "cached_input": 0.1, "output": 1.6}}` in dollars for a
             million tokens, or a TOML file of that form.
         catalog: GPU types and prices, or a TOML file that adds to the built-in ones.
 
     Raises:
         SparkLLMError: there is no session.
-        ConfigError: a price or a catalogue that cannot be read.
+        ConfigError: `rows` is not positive, a price or a catalogue cannot be read, or a calibration cannot keep to
+            `maxTotalTokens` or `maxCost`.
         pyspark.errors.AnalysisException: the query is wrong, or a command such as INSERT.
     """
+    if rows < 1:
+        raise ConfigError(f"explain() takes rows of 1 or more, got {rows}")
     planned = PlannedQuery.of(query, spark)
+    if calibrate:
+        _refuse_budget(planned.config)
     types = catalog if isinstance(catalog, Catalog) else load(catalog)
     forecasts = _forecasts(planned, Look(rows, output_tokens, count="scan" if scan else "statistics"))
     speeds = _speeds(planned, forecasts, calibrate)
     if output_tokens is None:
-        forecasts = {i: _as_measured(one, speeds.get(i)) for i, one in forecasts.items()}
+        forecasts = {i: _as_measured(one, speeds.get(i), planned.config) for i, one in forecasts.items()}
     calls = tuple(
         _estimate(call, planned, forecasts.get(i), speeds.get(i), prices) for i, call in enumerate(planned.calls)
     )
     gpus, notes = _by_model(planned, list(forecasts.values()), types)
-    return QueryEstimate(calls, gpus, notes, planned.config.cost_per_hour)
+    return QueryEstimate(calls, gpus, notes, planned.config.cost_per_hour, calibrate)
+
+
+def _refuse_budget(config: LLMConfig) -> None:
+    for name in ("maxTotalTokens", "maxCost"):
+        if getattr(config, LLMConfig.spark_keys()[f"{PREFIX}{name}"]):
+            raise ConfigError(
+                f"calibrate=True asks prompts outside of a query and cannot keep to {PREFIX}{name}, which is set: "
+                f"unset it for the estimate, and bound the prompts by {PREFIX}maxCalls"
+            )
 
 
 def _forecasts(planned: PlannedQuery, look: Look) -> dict[int, Forecast]:
@@ -97,24 +117,26 @@ def _forecasts(planned: PlannedQuery, look: Look) -> dict[int, Forecast]:
 
 def _speeds(planned: PlannedQuery, forecasts: dict[int, Forecast], calibrate: bool) -> dict[int, Speed]:
     """By the call's number; calls whose rows cannot be read are taken to be as fast as another of their model."""
-    found = {i: speed for i, one in forecasts.items() if (speed := _speed(planned, one, calibrate))}
+    asked = [one for one in forecasts.values() if calibrate and one.sample is not None and len(one.sample.sent)]
+    most = planned.config.max_calls // len(asked) if planned.config.max_calls and asked else None
+    found = {i: speed for i, one in forecasts.items() if (speed := _speed(planned, one, one in asked, most))}
     by_model = {forecasts[i].planned.model: speed for i, speed in found.items()}
     lent = {i: by_model[one.planned.model] for i, one in forecasts.items() if one.planned.model in by_model}
     return {i: speed for i, speed in lent.items() if forecasts[i].sample is None} | found
 
 
-def _speed(planned: PlannedQuery, one: Forecast, calibrate: bool) -> Speed | None:
+def _speed(planned: PlannedQuery, one: Forecast, calibrate: bool, most: int | None) -> Speed | None:
     from sparkllm import calibration  # late: it needs Spark
 
     found = None
-    if calibrate and one.sample is not None and len(one.sample.sent):
-        found = calibration.calibrate(planned.session, planned.conf, one.planned, one.sample)
-    return found or calibration.remembered(planned.session, one.planned)
+    if calibrate and one.sample is not None:
+        found = calibration.calibrate(planned.session, planned.conf, one.planned, one.sample, most)
+    return found or calibration.remembered(planned.session, one.planned, planned.config)
 
 
-def _as_measured(one: Forecast, speed: Speed | None) -> Forecast:
-    """With answers as long as a calibration has seen them, which is nearer than what is known without."""
-    if speed is None or one.sample is None:
+def _as_measured(one: Forecast, speed: Speed | None, config: LLMConfig) -> Forecast:
+    """With answers as long as they were seen to be, which is nearer than what is known without."""
+    if speed is None or one.sample is None or answers_nothing(config, one.planned.model):
         return one
     buckets = tuple(replace(bucket, output_tokens=speed.output_tokens) for bucket in one.buckets)
     said = f"{speed.output_tokens:,.1f} for each answer, the mean of {speed.prompts:,}"

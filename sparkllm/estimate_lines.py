@@ -100,6 +100,8 @@ def _rows(call: CallEstimate, found: Sampled) -> str:
 
 def _calls(call: CallEstimate, found: Sampled) -> str:
     total = call.total
+    if not call.kept:
+        return "about 0; filters over other answers are expected to leave none"
     part = not found.whole and (total is None or total.rows is None)
     of = (" of them" if part else "") + ("; fewer where the LIMIT is met earlier" if call.stops else "")
     calls = found.calls if total is None or part else total.calls / call.kept
@@ -131,13 +133,21 @@ def _here(query: QueryEstimate) -> Lines:
     """Seconds on the session's own engine."""
     speeds = [total.speed for _, total in _totals(query) if total.speed is not None]
     if query.seconds is None:
-        return [("seconds here", "not measured: calibrate=True asks some hundred prompts")]
+        return [("seconds here", f"not measured: {_unmeasured(query)}")]
     prompts = sum(speed.prompts for speed in speeds)
-    cost = f", {_usd(query.seconds / 3600 * query.cost_per_hour)} by costPerHour" if query.cost_per_hour else ""
+    price = query.engine_seconds / 3600 * query.cost_per_hour
+    cost = f", {_amount(price)} by costPerHour" if price else ""
     off = max(speed.off for speed in speeds)
     parts = f", parts of which were up to {100 * off:.0f} % off" if off >= _WORTH_SAYING else ""
     measured = f"measured on {prompts:,} prompts{parts}"
     return [("seconds here", f"about {_time(query.seconds)}{cost} ({measured}; the engine's start not counted)")]
+
+
+def _unmeasured(query: QueryEstimate) -> str:
+    if not query.calibrated:
+        return "calibrate=True asks some hundred prompts of each call, up to some thousand"
+    left = sum(call.total is None or call.total.speed is None for call in query.calls)
+    return f"{left} of its calls have no prompts that could be asked (no rows of their own, too long, or maxCalls)"
 
 
 def _endpoint(totals: list[CallTotal]) -> Lines:
@@ -156,14 +166,18 @@ def _time(seconds: float) -> str:
 
 
 def _usd(dollars: float) -> str:
-    """Two figures of what is small.
+    return f"${_amount(dollars)}"
 
-    >>> _usd(12.345), _usd(0.0123), _usd(0.0000042)
-    ('$12.35', '$0.012', '$0.0000042')
+
+def _amount(money: float) -> str:
+    """Two figures of what is small, in any currency.
+
+    >>> _amount(12.345), _amount(0.0123), _amount(0.0000042)
+    ('12.35', '0.012', '0.0000042')
     """
-    if dollars >= 1 or dollars == 0:
-        return f"${dollars:,.2f}"
+    if money >= 1 or money == 0:
+        return f"{money:,.2f}"
     places = 1
-    while round(dollars, places) * 10**places < 10 and places < 12:
+    while round(money, places) * 10**places < 10 and places < 12:
         places += 1
-    return f"${dollars:.{places}f}"
+    return f"{money:.{places}f}"

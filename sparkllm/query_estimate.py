@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparkllm.backend.endpoint.prices import TokenPrice
+from sparkllm.backend.endpoint.settings import is_endpoint
 from sparkllm.calls import LLMCall
 from sparkllm.estimate_lines import call_lines, query_lines
 from sparkllm.gpu_estimate import GPUEstimate
@@ -123,12 +124,14 @@ class QueryEstimate(ReportTable):
         gpus: one replica on each GPU type, by model; models of endpoints are left out.
         notes: why there is less than that.
         cost_per_hour: price of an hour of this session's engine; 0: nobody has said.
+        calibrated: prompts were to be asked for it.
     """
 
     calls: tuple[CallEstimate, ...]
     gpus: Mapping[str, tuple[GPUEstimate, ...]] | None = None
     notes: tuple[str, ...] = ()
     cost_per_hour: float = 0.0
+    calibrated: bool = False
 
     def total(self, name: str) -> float:
         """Sum of `calls`, `prompt_tokens`, `cached_tokens` or `output_tokens` over all calls, as far as known."""
@@ -147,6 +150,13 @@ class QueryEstimate(ReportTable):
         if not known or len(known) < len(self.calls):
             return None
         return max(speed.apart for _, speed in known) + sum(seconds for seconds, _ in known)
+
+    @property
+    def engine_seconds(self) -> float:
+        """Of those, what engines of one's own take: all but the time of calls that an endpoint answers."""
+        at_endpoints = [call.total.seconds or 0.0 for call in self.calls if call.total and is_endpoint(call.model)]
+        every = len(at_endpoints) == len(self.calls)
+        return 0.0 if every or self.seconds is None else self.seconds - sum(at_endpoints)
 
     def _lines(self) -> list[tuple[str, str]]:
         asked = any(call.total is not None and call.total.speed is not None for call in self.calls)

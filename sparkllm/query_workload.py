@@ -44,10 +44,12 @@ def workload(
             assumed. Labels and typed answers of numbers are counted by themselves.
 
     Raises:
-        ConfigError: the query asks no model, or has no rows to ask about.
+        ConfigError: `rows` is not positive, or the query asks no model, or has no rows to ask about.
         SparkLLMError: there is no session.
         pyspark.errors.AnalysisException: the query is wrong, or a command such as INSERT.
     """
+    if rows < 1:
+        raise ConfigError(f"workload() takes rows of 1 or more, got {rows}")
     planned, look = PlannedQuery.of(query, spark), Look(rows, output_tokens, count="about")
     groups: dict[str, list[PlannedCall]] = {}
     for call in planned.calls:

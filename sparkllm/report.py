@@ -97,8 +97,8 @@ class QueryReport(ReportTable):
 
     @property
     def running_seconds(self) -> float:
-        """Wall time of the query without the engine's start."""
-        return self.seconds - min(self.seconds, self.total("start_ms") / 1000)
+        """Wall time of the query without the start of its engines, which is one wait for all hosts."""
+        return self.seconds - min(self.seconds, self.total("longest_start_ms") / 1000)
 
     @property
     def rows_per_second(self) -> float:
@@ -128,7 +128,7 @@ class QueryReport(ReportTable):
         return bar_svg([("instruction, cached", cached - data), ("data, cached", data), ("computed", computed)])
 
     def _lines(self) -> list[tuple[str, str]]:
-        start = self.total("start_ms") / 1000
+        start = self.total("longest_start_ms") / 1000
         state = "" if self.succeeded else f" (failed: {(self.error or 'unknown').splitlines()[0]})"
         lines = [("LLM report", f"query {self.query}{state}")]
         for call in self.calls:

@@ -26,7 +26,7 @@ class Cost:
         usd: of the tokens of endpoint models with a price, in dollars; None where there are none.
         prices: those prices, one line each.
         unpriced: endpoint models without one.
-        engine_seconds: time in which engines had requests of it, together.
+        engine_seconds: time in which engines of one's own had requests of it, together.
         engines: of that time by `cost_per_hour`, in its currency; None where that is not set, or none was told of.
     """
 

@@ -134,8 +134,9 @@ def last_reports(spark: SparkSession | None = None, n: int = 1) -> list[str]:
 
     Each is {"query", "seconds", "succeeded", "error", "calls": [{"call", "field_orders", "rows", "distinct",
     "requests", "ledger_rows", "ledger_prompts", "prompt_tokens", "cached_tokens", "output_tokens", "start_ms",
-    "busy_ms", "null_fields", "too_long", "truncated", "engine_error", "engine_killed", "budget", "pools"}]}; a field
-    order is "2,0,1", by number; pools are rows by kind of replica, empty without a placement.
+    "longest_start_ms", "busy_ms", "null_fields", "too_long", "truncated", "engine_error", "engine_killed", "budget",
+    "pools", "settings"}]}; a field order is "2,0,1", by number; pools are rows by kind of replica, empty without a
+    placement; settings are the session's `spark.sparkllm.*` entries when the query was planned.
     """
     spark = some_session(spark)
     reports = _load(spark, f"{_PACKAGE}.Reports")

@@ -56,6 +56,13 @@ def test_sampled_answers_and_no_sample_are_refused(shop: SparkSession) -> None:
         sparkllm.check_drift(QUERY, shop, sample=0)
 
 
+def test_a_budget_of_the_session_is_not_charged_and_stops_nothing(shop: SparkSession) -> None:
+    budget = {"spark.sparkllm.engine": "dry-run", "spark.sparkllm.maxCalls": "10"}
+    with configured(shop, budget):
+        [call] = sparkllm.check_drift(QUERY, shop, sample=20).calls
+    assert (call.rows, call.same) == (20, 20)
+
+
 def test_no_rows_are_no_agreement() -> None:
     call = CallDrift(LLMCall(None, "Is it?"), 0, 0, (), ())
     assert math.isnan(call.agreement)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import sparkllm
 from sparkllm.calibration import Speed
 from sparkllm.calls import LLMCall
 from sparkllm.command_line import main
+from sparkllm.errors import ConfigError
 from sparkllm.gpu_estimate import GPUEstimate
 from sparkllm.model_tokenizer import RoughTokenizer, model_tokenizer
 from sparkllm.query_estimate import CallEstimate, CallTotal, QueryEstimate, Sampled
@@ -118,6 +120,24 @@ def test_settings_count(counting: SparkSession) -> None:
         assert only(sparkllm.explain("SELECT llm('classify', word) FROM words", counting))[1].calls == 3000
 
 
+def test_a_filter_that_is_expected_to_keep_nothing_leaves_no_calls(counting: SparkSession) -> None:
+    negative = "llm('classify', word) = 'Negative'"  # no label: the label is `negative`
+    estimate = sparkllm.explain(f"SELECT llm('What is it about?', word) FROM words WHERE {negative}", counting)
+    kept, asked = (call.total for call in estimate.calls)
+    assert kept is not None
+    assert asked is not None
+    assert sorted((kept.calls, asked.calls)) == [0, 50]
+    assert "  expected calls       about 0; filters over other answers are expected to leave none" in str(estimate)
+
+
+def test_a_sample_of_no_rows_is_refused(counting: SparkSession) -> None:
+    for rows in (0, -1):
+        with pytest.raises(ConfigError, match=f"rows of 1 or more, got {rows}"):
+            sparkllm.explain("SELECT llm('classify', string(id)) FROM range(50)", counting, rows=rows)
+        with pytest.raises(ConfigError, match=f"rows of 1 or more, got {rows}"):
+            sparkllm.workload("SELECT llm('classify', string(id)) FROM range(50)", counting, rows=rows)
+
+
 def test_a_dataframe_is_explained_in_its_own_session(counting: SparkSession) -> None:
     frame = counting.sql("SELECT llm('classify', word, model => 'org/no-such-model') FROM words")
     call, sampled = only(sparkllm.explain(frame))
@@ -169,13 +189,18 @@ def test_the_text_is_a_table_and_the_notebook_view_escapes() -> None:
         "  whole fields shared  28.0 %, at most 31.0 % in any order",
         "  by statistics alone  at most 100",
         "query                  60 calls, 1,234 prompt tokens (50.0 % from the cache), 120 output tokens",
-        "seconds here           about 12.7 s, $0.13 by costPerHour (measured on 40 prompts, parts of which were up to "
+        "seconds here           about 12.7 s, 0.13 by costPerHour (measured on 40 prompts, parts of which were up to "
         "7 % off; the engine's start not counted)",
         "by GPU type            demo, one replica; its start not counted, prices are list prices",
         "  on L4                about 500 ms, $0.00011, from the data sheet alone",
         "  on 2xH100            about 1.2 min, $1.50",
         "by GPU type            no such model",
     ]
+    seconds = total.seconds
+    assert seconds is not None
+    far = replace(one, model="openai:m")
+    assert replace(estimate, calls=(one, far)).engine_seconds == pytest.approx(0.5 + seconds)
+    assert "costPerHour" not in str(replace(estimate, calls=(far,))), "an endpoint's time is no engine's"
     assert "&lt;b&gt;" in estimate._repr_html_()
     assert "$1.50" in estimate._repr_html_()
 

@@ -21,7 +21,7 @@ COUNTS = {
     "rows": 100, "distinct": 60, "requests": 50, "ledger_rows": 9, "ledger_prompts": 8,
     "prompt_tokens": 1000, "cached_tokens": 500, "output_tokens": 100,
     "static_tokens": 400, "cached_data_tokens": 150, "predicted_tokens": 600, "predicted_data_tokens": 180,
-    "start_ms": 2000, "null_fields": 3, "too_long": 2, "truncated": 1,
+    "start_ms": 2000, "longest_start_ms": 2000, "null_fields": 3, "too_long": 2, "truncated": 1,
     "engine_error": 0, "engine_killed": 0, "budget": 0,
 }  # fmt: skip
 
@@ -39,6 +39,13 @@ def test_hit_rates_are_shares_of_tokens_with_and_without_the_instruction() -> No
 
 def test_the_engines_start_does_not_count_as_speed() -> None:
     assert report().rows_per_second == pytest.approx(10)
+
+
+def test_engines_that_hosts_start_at_the_same_time_are_one_wait() -> None:
+    four = COUNTS | {"start_ms": 240_000, "longest_start_ms": 60_000}
+    one = report(seconds=90.0, calls=[{"call": CALL, **four}])
+    assert one.running_seconds == pytest.approx(30)
+    assert "90.0, of them 60.0 starting the engine" in str(one)
 
 
 def test_the_text_names_every_count_and_reason() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from sparkllm.backend.control.budget import Terms
 from sparkllm.backend.control.reporter import Reporter
 from sparkllm.backend.control.timeline import Load
+from sparkllm.backend.endpoint.settings import is_endpoint
 from sparkllm.backend.engine import Engine, Sampling
 from sparkllm.backend.ledger.ledger import Ledger, Ledgers
 from sparkllm.backend.quarantine import Quarantine
@@ -105,7 +106,8 @@ class Requests:
         """Who tells the driver of all queries; from the first that has terms on."""
         with self._lock:
             if self._reporter is None:
-                self._reporter = Reporter(terms.address, self.loop, self._all_counts, self._load)
+                endpoint = is_endpoint(self.engine.info.model)
+                self._reporter = Reporter(terms.address, self.loop, self._all_counts, self._load, endpoint)
             return self._reporter
 
     def _all_counts(self) -> dict[str, Counter[str]]:

@@ -56,10 +56,11 @@ def answers(echo: str = "") -> Answer:
     return answer
 
 
-def stand_in(echo: str = "") -> Any:
-    """An `__llm_eval` that needs no engine."""
+def stand_in(echo: str = "", start_ms: int = 0) -> Any:
+    """An `__llm_eval` that needs no engine; each row tells of an engine's start of so many milliseconds."""
     texts = [StructField(n, StringType()) for n in ("value", "error")]
     counts = {"distinct": 1, "requests": 1, "prompt_tokens": 10, "cached_tokens": 4, "output_tokens": 1}
+    counts["start_ms"] = start_ms
     returned = StructType(texts + [StructField(n, IntegerType()) for n in COUNTS])
     answer = answers(echo)
 

@@ -44,9 +44,9 @@ def test_rows_that_reach_the_model(plans: SparkSession, case: dict[str, Any]) ->
 
 
 @contextmanager
-def answering(spark: SparkSession, echo: str) -> Iterator[None]:
-    """The stand-in answers with something else than capitals."""
-    spark.udf.register("__llm_eval", stand_in(echo))
+def answering(spark: SparkSession, echo: str = "", start_ms: int = 0) -> Iterator[None]:
+    """The stand-in answers with something else than capitals, or tells of an engine's start."""
+    spark.udf.register("__llm_eval", stand_in(echo, start_ms))
     try:
         yield
     finally:
@@ -91,6 +91,24 @@ def test_the_report_adds_up_what_python_returned(plans: SparkSession) -> None:
     assert {k: calls[0][k] for k in COUNTS} == {
         "distinct": 12, "requests": 12, "prompt_tokens": 120, "cached_tokens": 48, "output_tokens": 12, "start_ms": 0,
     }  # fmt: skip
+
+
+def test_engines_that_tasks_start_at_the_same_time_are_told_as_one_wait(plans: SparkSession) -> None:
+    with answering(plans, start_ms=100):
+        _, [call] = run(plans, "SELECT llm('classify', review) FROM t")
+    assert (call["start_ms"], call["longest_start_ms"]) == (1200, 600), "twelve rows in two tasks"
+    _, [call] = run(plans, "SELECT llm('classify', review) FROM t")
+    assert (call["start_ms"], call["longest_start_ms"]) == (0, 0)
+
+
+def test_the_report_has_the_settings_of_each_calls_own_tasks(plans: SparkSession) -> None:
+    with configured(plans, {"spark.sparkllm.maxTokens": "7"}):
+        frame = plans.sql("SELECT llm('Is it short?', llm('classify', review)) FROM t")
+        frame.collect()
+    with configured(plans, {"spark.sparkllm.maxTokens": "8"}):
+        frame.collect()
+        told = [json.loads(text)["calls"] for text in last_reports(plans, 2)]
+    assert [call["settings"]["spark.sparkllm.maxTokens"] for calls in told for call in calls] == ["7"] * 4
 
 
 def test_a_second_action_on_the_same_dataframe_has_a_report_of_its_own(plans: SparkSession) -> None:

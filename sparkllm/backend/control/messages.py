@@ -44,6 +44,7 @@ class Account:
         budget: the query's, where it has one.
         holdings: by the name of the limit.
         series: how many requests the engine had meanwhile.
+        endpoint: it only passes them on to a server, whose time is not one's own.
     """
 
     counters: Mapping[str, int]
@@ -52,6 +53,7 @@ class Account:
     budget: Budget | None = None
     holdings: Mapping[str, Holding] = field(default_factory=dict)
     series: Series = field(default=Series(), compare=False)  # its age grows where nothing is new
+    endpoint: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _account(raw: dict[str, Any]) -> Account:
     holdings = {name: Holding(*values) for name, values in raw["holdings"].items()}
     points = tuple(Point(*values) for values in raw["series"]["points"])
     series = Series(raw["series"]["age"], raw["series"]["period"], points)
-    return Account(raw["counters"], raw["seconds"], raw["open"], budget, holdings, series)
+    return Account(raw["counters"], raw["seconds"], raw["open"], budget, holdings, series, raw["endpoint"])
 
 
 def write_grants(grants: Mapping[str, Grant]) -> bytes:

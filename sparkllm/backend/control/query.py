@@ -46,7 +46,7 @@ class QueryProgress:
         counters: sums over the engines: requests, finished, aborted, failed, prompt_tokens, cached_tokens,
             output_tokens, from_ledger.
         budget: None where the query has none.
-        engine_seconds: time with requests of the query, sum over the engines.
+        engine_seconds: time with requests of the query, sum over the engines; those before an endpoint do not count.
     """
 
     query: str
@@ -103,7 +103,7 @@ class Query:
         for engine in self._engines.values():
             counters.update(engine.account.counters)
         running = sum(engine.account.open for engine in self._live(now).values())
-        engines, busy = len(self._engines), self._busy(now)
+        engines, busy = len(self._engines), self._busy(now, endpoints=False)
         return QueryProgress(self.id, now - self.began, engines, running, dict(counters), self._use(now), busy)
 
     def timeline(self) -> tuple[Moment, ...]:
@@ -145,11 +145,12 @@ class Query:
         assert self.budget is not None
         return self._busy(now) * self.budget.cost_per_hour / _HOUR
 
-    def _busy(self, now: float) -> float:
-        """Seconds in which engines had requests of it, together."""
+    def _busy(self, now: float, endpoints: bool = True) -> float:
+        """Seconds in which engines had requests of it, together, those before an endpoint among them or not."""
         return sum(
             engine.account.seconds + engine.account.open * min(now - engine.seen, _MOST_LEASED_SECONDS)
             for engine in self._engines.values()
+            if endpoints or not engine.account.endpoint
         )
 
     def _use(self, now: float) -> BudgetUse | None:

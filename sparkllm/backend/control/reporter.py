@@ -68,12 +68,17 @@ class Reporter:
         loop: asyncio.AbstractEventLoop,
         counts: Callable[[], Mapping[str, Counter[str]]],
         load: Callable[[], Load],
+        endpoint: bool = False,
     ) -> None:
-        """`counts` gives the counters of each query, `load` what the engine has now; at any time on the loop."""
+        """`counts` gives the counters of each query, `load` what the engine has now; at any time on the loop.
+
+        `endpoint`: the engine only passes requests on to a server.
+        """
         self.engine = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._address = address
         self._loop = loop
         self._counts = counts
+        self._endpoint = endpoint
         self._told: dict[str, Account] = {}
         self._open: dict[str, _Open] = {}
         self._looks = Looks(loop, load)
@@ -147,7 +152,8 @@ class Reporter:
 
     def _account(self, query: str, counters: dict[str, int], second_passed: bool) -> Account:
         times, spending = self._open.get(query, _Open()), self._spending.get(query)
-        account = Account(counters, times.seconds, times.streams > 0, series=self._looks.series(query))
+        open_, series = times.streams > 0, self._looks.series(query)
+        account = Account(counters, times.seconds, open_, series=series, endpoint=self._endpoint)
         if spending is None:
             return account
         holdings = spending.holdings(second_passed, idle=not times.streams)

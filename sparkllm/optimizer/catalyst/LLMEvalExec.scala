@@ -5,8 +5,10 @@ import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.physical.Partitioning
 import org.apache.spark.sql.execution.{SparkPlan, UnaryExecNode}
+import org.apache.spark.sql.execution.python.ArrowEvalPythonExec
 import org.apache.spark.sql.execution.metric.{SQLMetric, SQLMetrics}
 import org.apache.spark.sql.types.{StringType, StructType}
+import org.apache.spark.util.CollectionAccumulator
 
 /** Takes the answer out of what Python returned (`raw`) and adds its counters to the metrics of the Spark UI. */
 case class LLMEvalExec(
@@ -33,6 +35,14 @@ case class LLMEvalExec(
   /** (partition, milliseconds) of each window of its tasks, where the speed of pools matters. */
   @transient private[catalyst] lazy val busy = sparkContext.collectionAccumulator[(Int, Int)]
 
+  /** (partition, milliseconds) of each engine that a task has started. */
+  @transient private[catalyst] lazy val starts = sparkContext.collectionAccumulator[(Int, Int)]
+
+  /** The settings that its tasks were given, as JSON: those of the session may have changed since. */
+  private[catalyst] def settings: Option[String] = child.collectFirst { case python: ArrowEvalPythonExec =>
+    python.udfs.flatMap(_.collectFirst { case task: TaskRequest => LLMSpec.mapper.readTree(task.request).get("conf") })
+  }.flatMap(_.headOption).map(_.toString)
+
   @transient private var executed = false
 
   /** Spark calls it before each action on a plan, but keeps the RDD of the first: a second `df.collect()` is reported,
@@ -57,7 +67,7 @@ case class LLMEvalExec(
     val rdd = new AnswersRDD(child.execute(), result.exprId.id, inRounds = limit.isDefined, follows)
     val (orderAt, orders) = (position("field_order"), fieldOrders)
     val rowsOn = poolNames.map(name => name -> longMetric(LLMEvalExec.rowsOn(name))).toMap
-    val (busyAt, tasksBusy) = (pools.flatMap(_ => position("busy_ms")), busy)
+    val noted = pools.flatMap(_ => position("busy_ms")).map(_ -> busy) ++ position("start_ms").map(_ -> starts)
     executed = true
     Reports.began(this)
     // rows outside a guard are not counted, and under a limit some may never come
@@ -72,9 +82,7 @@ case class LLMEvalExec(
         if (counters != null) counted.foreach { case (i, metric) =>
           if (!counters.isNullAt(i)) metric.add(counters.getInt(i))
         }
-        if (counters != null) busyAt.filter(i => !counters.isNullAt(i) && counters.getInt(i) > 0).foreach { i =>
-          tasksBusy.add((partition, counters.getInt(i)))
-        }
+        if (counters != null) noted.foreach { case (i, into) => LLMEvalExec.note(partition, counters, i, into) }
         if (!told && counters != null && !counters.isNullAt(orderAt.get)) {
           orders.add(counters.getUTF8String(orderAt.get).toString)
           told = true
@@ -111,6 +119,9 @@ case class LLMEvalExec(
 
 object LLMEvalExec {
   val reasons: Seq[String] = Seq("null_fields", "too_long", "truncated", "engine_error", "engine_killed", "budget")
+
+  private def note(partition: Int, counters: InternalRow, at: Int, into: CollectionAccumulator[(Int, Int)]): Unit =
+    if (!counters.isNullAt(at) && counters.getInt(at) > 0) into.add((partition, counters.getInt(at)))
 
   private def ofServer(name: String): String = name.replace("sent to vLLM", "sent to the endpoint")
 

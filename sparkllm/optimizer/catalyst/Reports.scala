@@ -77,6 +77,12 @@ class ReportListener extends QueryExecutionListener {
       one.set[com.fasterxml.jackson.databind.JsonNode]("call", LLMSpec.mapper.readTree(node.call.spec.json))
       one.put("model", LLMEval.model(node.call))
       LLMEvalExec.counters.foreach { case (key, _, _) => one.put(key, counts(key)) }
+      // hosts start their engines at the same time: so long the query has waited
+      val starts = node.starts.value.asScala.toSeq.groupMapReduce(_._1)(_._2)(_ + _)
+      one.put("longest_start_ms", starts.values.maxOption.getOrElse(0))
+      node.starts.reset()
+      one.set[com.fasterxml.jackson.databind.JsonNode](
+        "settings", LLMSpec.mapper.readTree(node.settings.getOrElse("{}")))
       val pools = one.putObject("pools")
       node.poolNames.foreach(name => pools.put(name, counts(LLMEvalExec.rowsOn(name))))
       val orders = one.putArray("field_orders")

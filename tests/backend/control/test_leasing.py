@@ -219,6 +219,14 @@ def test_engines_share_what_is_left_of_the_cost() -> None:
     assert use.used["cost"] == pytest.approx(2.0)
 
 
+def test_the_time_of_an_endpoint_is_no_engines() -> None:
+    driver = Queries()
+    told(driver, "own", 1, Account({"requests": 1}, 5.0), 10.0)
+    passing = Report("passing", 1, {"q": Account({"requests": 1}, 60.0, endpoint=True)})
+    driver.take(Report.from_json(passing.to_json()), 10.0)
+    assert driver.progress(10.0)[0].engine_seconds == 5.0
+
+
 def test_of_its_time_an_engine_leases_half_a_minute_and_that_is_charged_when_it_is_lost() -> None:
     driver, budget = Queries(), Budget(cost=100.0, cost_per_hour=HOUR)
     assert told(driver, "a", 1, account(0.0, True, budget), 0.0).seconds == 30
