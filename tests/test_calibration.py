@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,12 +70,16 @@ def test_without_a_request_there_is_no_speed() -> None:
 CALL = LLMCall("classify", None, ("review",))
 
 
-def reported(call: LLMCall = CALL, seconds: float = 12.0, start_ms: int = 2000, **settings: str) -> QueryReport:
-    counts = dict.fromkeys((name for name, kind in CallReport.__annotations__.items() if kind == "int"), 0)
+def reported(
+    call: LLMCall = CALL, seconds: float = 12.0, start_ms: int = 2000, settings: dict[str, str] | None = None
+) -> QueryReport:
+    counts: dict[str, Any] = dict.fromkeys(
+        (name for name, kind in CallReport.__annotations__.items() if kind == "int"), 0
+    )
     counts |= {"requests": 300, "prompt_tokens": 9000, "cached_tokens": 3000, "output_tokens": 600}
-    told = {f"{PREFIX}{name}": value for name, value in settings.items()}
-    started = {"start_ms": start_ms, "longest_start_ms": start_ms}
-    one = CallReport(call, (), model="demo", settings=told, **counts | started)
+    counts |= {"start_ms": start_ms, "longest_start_ms": start_ms}
+    told = {f"{PREFIX}{name}": value for name, value in (settings or {}).items()}
+    one = CallReport(call, (), model="demo", settings=told, **counts)
     return QueryReport(7, seconds, True, None, (one,))
 
 
@@ -86,10 +91,10 @@ def test_a_report_tells_the_speed_of_the_same_call_under_the_same_settings() -> 
     speed = seen(reported())
     assert speed is not None
     assert (speed.prompts, speed.output_tokens, speed.seconds(300, 6000)) == (300, 2.0, pytest.approx(10))
-    assert seen(reported(ledger="off", progress="off")) is not None
+    assert seen(reported(settings={"ledger": "off", "progress": "off"})) is not None
     for other in ({"engine": "dry-run"}, {"maxTokens": "8"}, {"temperature": "0.5"}, {"speculation": "ngram"}):
-        assert seen(reported(**other)) is None
-        assert seen(reported(**other), config=reported_config(other)) is not None
+        assert seen(reported(settings=other)) is None
+        assert seen(reported(settings=other), config=reported_config(other)) is not None
     assert seen(reported(replace(CALL, max_tokens=9))) is None
 
 
