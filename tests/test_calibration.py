@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,15 +71,15 @@ CALL = LLMCall("classify", None, ("review",))
 
 
 def reported(
-    call: LLMCall = CALL, seconds: float = 12.0, start_ms: int = 2000, settings: Mapping[str, str] | None = None
+    call: LLMCall = CALL, seconds: float = 12.0, start_ms: int = 2000, settings: dict[str, str] | None = None
 ) -> QueryReport:
     counts: dict[str, Any] = dict.fromkeys(
         (name for name, kind in CallReport.__annotations__.items() if kind == "int"), 0
     )
     counts |= {"requests": 300, "prompt_tokens": 9000, "cached_tokens": 3000, "output_tokens": 600}
+    counts |= {"start_ms": start_ms, "longest_start_ms": start_ms}
     told = {f"{PREFIX}{name}": value for name, value in (settings or {}).items()}
-    started = {"start_ms": start_ms, "longest_start_ms": start_ms}
-    one = CallReport(call, (), model="demo", settings=told, **counts | started)
+    one = CallReport(call, (), model="demo", settings=told, **counts)
     return QueryReport(7, seconds, True, None, (one,))
 
 
