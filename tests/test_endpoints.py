@@ -102,17 +102,17 @@ def test_a_key_that_is_refused_is_one_error_and_what_was_answered_is_kept(
     assert len(server.bodies) == 4, "the first answer was kept"
 
 
-def test_the_readmes_example_runs_as_it_stands_but_for_the_address(
+def test_the_pages_example_runs_as_it_stands_but_for_the_address(
     spark: SparkSession, server: Misbehaving, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.turns = [LABELS]
     spark.table("few").createOrReplaceTempView("reviews")
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    [example] = [text for text in re.findall(r"```python\n(.*?)```", readme, flags=re.S) if "'openai:" in text]
+    page = (Path(__file__).parents[1] / "docs" / "endpoints.md").read_text(encoding="utf-8")
+    [example] = [text for text in re.findall(r"```\w+\n(.*?)```", page, flags=re.S) if "'openai:" in text]
     address = "http://gateway:8000/v1"
     assert address in example
     with configured(spark, {"spark.sparkllm.model": "demo"}):
-        exec(compile(example.replace(address, server.url), "README.md", "exec"), {"spark": spark})
+        exec(compile(example.replace(address, server.url), "endpoints.md", "exec"), {"spark": spark})
     shown = capsys.readouterr().out
     assert [shown.count(label) for label in ("positive", "negative", "neutral")] == [2, 1, 1]
 

@@ -52,6 +52,8 @@ class Allowance:
 
     def earn(self, seconds: float, plain: float) -> None:
         """So much time has gone by, in steps that take `plain` seconds without drafts."""
+        if plain <= 0:  # nothing has been chosen yet: what is lent at start is still to come
+            return
         earned = self._share * seconds
         self.balance = min(self._had(plain) + earned, self._most_steps * plain)
         self._ahead = max(0.0, self._ahead - _HASTE * earned)

@@ -221,3 +221,14 @@ def test_a_forgotten_request_leaves_nothing() -> None:
         policy.observe([(f"r{i}", 2, 1)], 0.03)
         policy.forget(f"r{i}")
     assert not policy.acceptance._row
+
+
+def test_a_rest_before_the_first_choice_costs_nothing_of_what_is_lent_at_start() -> None:
+    """Prompts alone are such steps; without the loan a large batch waits dozens of steps for its first draft."""
+    lent, rested = DraftPolicy(8, StepTime(profile("model"))), DraftPolicy(8, StepTime(profile("model")))
+    rested.rested(64)
+    decodes = [(f"r{i}", 100, 1) for i in range(64)]
+    for policy in (lent, rested):
+        policy.choose(decodes)
+    assert rested.next_length == lent.next_length
+    assert rested.allowance.limit(1.0) == lent.allowance.limit(1.0)
