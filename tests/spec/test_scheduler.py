@@ -185,7 +185,7 @@ def test_a_profile_is_measured_by_rounds_before_the_first_request(asynchronous: 
     decoded(worker, {"1": 30})
     profile = json.loads((tmp_path / "t").read_text().splitlines()[0])["profile"]
     assert {tokens for tokens, *_ in profile["target"]} == {1, 2, 3, 5, 8, 16, 24, 40}
-    assert {(batch, length) for batch, length, _ in profile["draft"]} == {(b, k) for b in (1, 8) for k in (0, 1, 2, 4)}
+    assert {(batch, length) for batch, length, *_ in profile["draft"]} == {(b, k) for b in (1, 8) for k in (0, 1, 2, 4)}
     assert read_sums(tmp_path / "s")["fallbacks"] == 0
 
 
