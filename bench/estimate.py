@@ -12,7 +12,6 @@ asks all of it again. Repeat r takes the r-th slice of --rows rows. Seconds are 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 from machine import machine
+from main_job import settings, write
 from pyspark.sql import SparkSession
 from show_estimate import table
 
@@ -82,20 +82,6 @@ def command(args: argparse.Namespace) -> str:
     name = Path(args.model).name
     return (
         f"python bench/estimate.py --data FOLDER --model {name}{some} --rows {args.rows} --repeats {args.repeats}{only}"
-    )
-
-
-def write(result: dict[str, Any], path: str | None) -> None:
-    """The result so far as JSON."""
-    if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-
-
-def settings(spark: SparkSession) -> sparkllm.LLMConfig:
-    """The session's settings, as its tasks read them: the same settings find the same engine."""
-    return sparkllm.LLMConfig.from_spark(
-        {k: v for k, v in spark.conf.getAll.items() if k.startswith("spark.sparkllm.")}
     )
 
 
