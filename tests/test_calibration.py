@@ -109,7 +109,7 @@ def test_a_query_that_was_all_start_tells_no_speed() -> None:
     assert both.prompts == 300
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def timed(spark: SparkSession) -> Iterator[SparkSession]:
     """Many different rows that share a field in groups, and an engine that computes so many tokens a second."""
     text = "concat('number ', sha2(string(id), 256)) AS text"

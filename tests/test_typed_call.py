@@ -228,19 +228,20 @@ def test_a_task_of_ones_own_travels_as_its_prompt() -> None:
         ("classify", "What?", "STRING", "belongs to sparkllm"),
         ("agg", "What?", "STRING", "belongs to sparkllm"),
         ("ai_mood", "What?", "STRING", "belongs to sparkllm"),
-        ("mood", " ", "STRING", "says what to do"),
-        ("mood", "What?", "STRNG", "got 'STRNG'"),
-        ("mood", "What?", ["a"], "two or more"),
-        ("mood", "What?", ["a", "a"], "two or more"),
-        ("mood", "What?", 5, "two or more"),
+        ("mood_twice", " ", "STRING", "says what to do"),
+        ("mood_twice", "What?", "STRNG", "got 'STRNG'"),
+        ("mood_twice", "What?", ["a"], "two or more"),
+        ("mood_twice", "What?", ["a", "a"], "two or more"),
+        ("mood_twice", "What?", 5, "two or more"),
         ("stars_twice", "How many?", "INT", "another prompt or output"),
     ],
 )
 def test_a_task_that_cannot_be_says_why(name: str, prompt: str, output: Any, says: str) -> None:
     define("stars_twice", "How many stars?", "INT")
+    before = own_tasks()
     with pytest.raises(CallError, match=says):
         define(name, prompt, output)
-    assert "mood" not in own_tasks()
+    assert own_tasks() == before
 
 
 def test_the_table_holds_what_its_readers_know() -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,11 +38,12 @@ def a_plan(speed: float = 1000, rows: int = ROWS) -> Plan:
     return measured_plan(buckets, rates, {"L4": 1, "A100-80": 1})
 
 
-def stand_in(folder: Path, slow: float = 0.0) -> Any:
+def stand_in(folder: Path, slow: Mapping[str, float] | None = None) -> Any:
     """An `__llm_eval` that answers "stage partition resources digest", and leaves a file for each task.
 
-    It says that a row takes 40 ms on an L4 and 10 on any other; in truth a task takes `slow` seconds.
+    It says that a row takes 40 ms on an L4 and 10 on any other; in truth a task takes `slow` seconds by its resource.
     """
+    seconds = dict(slow or {})
     folder.mkdir()
     files = str(folder)
 
@@ -56,7 +57,7 @@ def stand_in(folder: Path, slow: float = 0.0) -> Any:
         resources = ",".join(context.resources()) or "none"
         where = f"{context.stageId()} {context.partitionId()} {resources}"
         Path(files, f"{context.taskAttemptId()}-{resources}").touch()
-        time.sleep(slow)
+        time.sleep(seconds.get(resources, 0.0))
         for batch in batches:
             texts = ["|".join(filter(None, row.values())) for row in batch[1].to_pylist()]
             answers = pa.array([f"{where} {hashlib.md5(text.encode()).hexdigest()}" for text in texts], pa.string())
@@ -175,7 +176,9 @@ def a_session(master: str, engines: Path) -> SparkSession:
     )
 
 
-def asked(spark: SparkSession, log: Path, sql: str, slow: float = 0.0, speed: float = 1000) -> dict[str, Any]:
+def asked(
+    spark: SparkSession, log: Path, sql: str, slow: Mapping[str, float] | None = None, speed: float = 1000
+) -> dict[str, Any]:
     """What became of a query under the plan."""
     register(spark, _function=stand_in(log, slow))
     with a_plan(speed).on(spark):
@@ -238,12 +241,12 @@ def main(folder: Path) -> None:
         found["not adaptive"] = asked(spark, folder / "not adaptive", sql)
         spark.conf.unset("spark.sql.adaptive.enabled")
         found["two calls"] = asked(spark, folder / "calls", two)
-        found["other speed"] = asked(spark, folder / "replanned", sql, slow=0.2, speed=10)
+        found["other speed"] = asked(spark, folder / "replanned", sql, slow={L4: 0.8, A100: 0.2}, speed=10)
         found["small"] = asked(spark, folder / "small", small)
         found["limit"] = asked(spark, folder / "limit", f"SELECT * FROM ({sql}) WHERE answer LIKE '%a%' LIMIT 5")
         cluster.offer("third", L4)
         killer = when_asked(folder / "killed", L4, lambda: cluster.kill("first"))
-        found["killed"] = asked(spark, folder / "killed", sql, slow=0.3)
+        found["killed"] = asked(spark, folder / "killed", sql, slow={L4: 0.3, A100: 0.3})
         found["killed"]["killed_after"] = killer()
         if find_spec("vllm"):
             found["engine"] = with_engine(spark, folder / "engines")
