@@ -128,7 +128,7 @@ def _looked_at(one: PlannedCall, config: LLMConfig, look: Look) -> tuple[PromptS
             sample = _sample(one, asked_rows(one.frame, once=False), config, look)
         return sample, sizes, float(sizes.rows.sum()), False
     promised = one.plan.get("rows")
-    if not promised or promised <= sample.rows:
+    if not promised or promised <= sample.rows or not len(sample.sent):  # of rows without a text nothing follows
         return sample, sizes, None, False
     return sample, sizes.times(_growth(sample, promised, one.plan.get("prompts"))), promised, False
 

@@ -95,6 +95,7 @@ class LLMCall:
         out |= {"model": self.model, "schema": self.schema}
         given: dict[str, Any] = {"order": self.order, "function": self.function, "arguments": dict(self.arguments)}
         given |= {"max_tokens": self.max_tokens, "on_error": self.on_error, "whole": self.whole}
+        given["data_first"] = {"follows": True} if self.follows else None
         return json.dumps(out | {name: value for name, value in given.items() if value}, ensure_ascii=False)
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from sparkllm.ask_rows import ask_rows
 from sparkllm.config import PREFIX
 from sparkllm.planned_query import PlannedCall
 from sparkllm.prompt_sample import PromptSample
+from sparkllm.udf.task import order_text
 
 __all__ = ["Part", "TimedPrompts"]
 
@@ -58,7 +59,7 @@ class TimedPrompts:
         most: int | None = None,
     ) -> None:
         self._spark, self._conf, self._call, self._texts = spark, dict(conf), planned.call, sample.texts
-        self._order = "" if sample.order.per_row else ",".join(map(str, sample.order.fields))
+        self._order = "" if sample.order.per_row else order_text(sample.order.fields, sample.call.data_first)
         self._open = np.ones(len(self._texts), dtype=bool)
         self._most = len(self._texts) if most is None else most
 

@@ -17,6 +17,7 @@ from bench.compare import verdicts
 from bench.llmsql.own_engine import asked_by_udf
 from bench.llmsql.show import show
 from bench.llmsql.suite import Query, found, queries, read
+from bench.llmsql.where_time_goes import shares
 
 HERE = Path(__file__).parents[1]
 COLUMNS = {
@@ -133,3 +134,23 @@ def test_the_report_has_seconds_tokens_and_speed_ups() -> None:
     assert "| cached | 2.00 (1.90-2.10) | 10 | 100 | 50 | 50.0 % | 10 | 2.00 (2.00-2.00) | 1.00 (1.00-1.00) |" in shown
     assert "| geometric mean | **2.00** |" in shown
     assert "without bird: no file" in shown
+
+
+def test_the_seconds_of_a_query_are_shared_out_among_its_stages_and_what_their_workers_noted() -> None:
+    stages = {1: (0.5, 2.0), 2: (1.5, 3.0), 3: (3.0, 9.0), 4: (4.0, 10.0)}  # 3 and 4 ask, at the same time
+    noted = [(3, {"engine": 5.0, "tokenising": 1.0}), (4, {"engine": 7.0, "rows and Arrow": 1.0})]
+    found = shares(12.0, stages, noted)
+    assert found == pytest.approx(
+        {"planning": 2.5, "other stages": 2.5, "engine": 6.0, "tokenising": 0.5, "rows and Arrow": 0.5}
+    )
+    assert shares(3.0, {1: (0.0, 2.0)}, []) == {"planning": 1.0, "other stages": 2.0}
+
+
+def test_the_report_says_where_time_goes() -> None:
+    result = record({"cached": [2.0, 2.2], "sparkllm": [1.0, 3.0]})
+    assert "| filter_beer, as is |" not in show(result).split("Where sparkllm's time goes")[1]
+    for run, engine in zip(result["runs"][2:], (0.5, 2.5), strict=True):
+        run["where"] = {"engine": engine, "planning": 0.5}
+    shown = show(result).split("Where sparkllm's time goes")[1]
+    assert "| filter_beer, as is | 25.0 | 0.0 |" in shown
+    assert "| 75.0 | 0.0 |" in shown

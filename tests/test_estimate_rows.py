@@ -177,3 +177,6 @@ def test_first_rows_without_a_text_are_passed_over_where_all_rows_are_counted(co
     frame = rows.selectExpr("llm('classify', word)")
     assert sparkllm.workload(frame, rows=100).rows == pytest.approx(50, rel=0.05)
     assert only(sparkllm.explain(frame, rows=100, scan=True)).calls == 50
+    unread = sparkllm.explain(frame, rows=100)
+    assert (only(unread).calls, only(unread).rows) == (0, None)
+    assert "these are the rows that were read; scan=True counts all" in str(unread)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -96,3 +97,17 @@ def test_the_engine_tells_how_many_tokens_its_cache_holds(spark: SparkSession) -
     info = connect(sparkllm.LLMConfig.from_spark(settings), None, spark.sparkContext.applicationId).info
     assert info.cache_tokens >= info.max_model_len
     assert info.cache_tokens % info.block_size == 0
+
+
+def test_a_calibration_asks_the_prompts_of_the_query(spark: SparkSession, tmp_path: Path) -> None:
+    """The data in front of the instruction, as the query has it: it does not ask again for what the ledger has."""
+    with configured(spark, {"spark.sparkllm.ledger": str(tmp_path / "ledger")}):
+        estimate = sparkllm.explain(QUERY, spark, calibrate=True)
+        spark.sql(QUERY).collect()
+        report = sparkllm.last_report(spark)
+    for one, ran in zip(estimate.calls, report.calls, strict=True):
+        assert one.total is not None
+        assert one.total.speed is not None
+        assert one.total.speed.prompts > ROWS / 2
+        assert ran.ledger_prompts >= one.total.speed.prompts
+        assert ran.requests + ran.ledger_prompts == one.total.calls

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 import sparkllm
 from bench.llmsql.own_engine import FUNCTION, Counts, asked_by_udf, by_udf, fields_of, forget_prefixes
 from bench.llmsql.suite import Query
+from bench.llmsql.where_time_goes import WhereTimeGoes
 from sparkllm.backend.client import connect
 from sparkllm.backend.cpu_dtype import fastest_dtype
 from sparkllm.backend.model_path import resolve
@@ -71,6 +73,7 @@ CONTENDERS = {
     "no co-location": Contender("sparkllm, each task orders its own rows", off=("coLocate",)),
     "whole prompts": Contender("sparkllm, each prompt tokenised whole", off=("tokenizeCells",)),
     "no cascade": Contender("sparkllm, calls in the order in which they are written", off=("orderCascade",)),
+    "speculation": Contender("sparkllm with drafts by n-grams", conf={"speculation": "ngram"}),
 }
 
 
@@ -88,6 +91,8 @@ class Stage:
         # Python workers find the UDF's module there, and keep its engine from task to task.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         cores = len(os.sched_getaffinity(0))
+        self._folder = tempfile.TemporaryDirectory()
+        self._where = WhereTimeGoes(Path(self._folder.name))
         quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
         self.spark: SparkSession = sparkllm.session(
             model=model,
@@ -100,6 +105,7 @@ class Stage:
             progress="off",
             optimizer_learn_selectivity=False,
             **quiet,
+            **self._where.conf,
         )
         self._partitions, self.max_model_len = cores, max_model_len
         self._arguments = _arguments(resolve(model), max_model_len)
@@ -110,6 +116,7 @@ class Stage:
         """End engines and session."""
         sparkllm.stop()
         self.spark.stop()
+        self._folder.cleanup()
 
     def run(self, name: str, query: Query, rows: DataFrame) -> dict[str, Any]:
         """One measured run over `rows`: seconds from the query's text to its last row, and what was asked."""
@@ -133,9 +140,11 @@ class Stage:
     def _by_sparkllm(self, query: Query) -> dict[str, Any]:
         self._timed(_OTHER)
         connect(self._config(), None, self.spark.sparkContext.applicationId).reset_prefix_cache()
+        self._where.begin(self.spark)
         seconds = self._timed(query.text)
         report = sparkllm.last_report(self.spark)
-        return {"seconds": seconds, **{count: report.total(count) for count in _COUNTS}}
+        counts = {count: report.total(count) for count in _COUNTS}
+        return {"seconds": seconds, **counts, "where": self._where.parts(self.spark, seconds)}
 
     def _by_udf(self, query: Query) -> dict[str, Any]:
         arguments = self._arguments

@@ -18,9 +18,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["OURS", "cells", "computed", "ratios", "show", "spread"]
+__all__ = ["OURS", "PARTS", "cells", "computed", "ratios", "show", "spread", "where"]
 
 OURS = "sparkllm"
+# Where time goes, in the order in which a row meets it (where_time_goes.py).
+PARTS = ("planning", "other stages", "task start", "rows and Arrow", "dedup and keys", "ordering", "tokenising",
+         "handing over", "counting hits", "engine", "laying out")  # fmt: skip
 Turns = dict[str, list[dict[str, Any]]]
 
 
@@ -28,11 +31,13 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("result", type=Path)
-    parser.add_argument("--plot", type=Path, help="draw the seconds of every contender, relative to sparkllm's")
+    parser.add_argument("--plot", type=Path, help="draw every contender's seconds by sparkllm's, and where those go")
     args = parser.parse_args()
     record = json.loads(args.result.read_text(encoding="utf-8"))
     print(show(record))
     if args.plot:
+        from bench.llmsql.plot import plot  # the rest of the benchmark runs without matplotlib
+
         plot(record, args.plot)
 
 
@@ -48,7 +53,9 @@ def show(record: dict[str, Any]) -> str:
         if bounds:
             most = ", ".join(f"{100 * share:.1f} %" for share in bounds)
             lines += ["", f"In no order can more of the data's tokens be shared than {most} of a call's."]
-    return "\n".join([*lines, "", "## Speed-up of sparkllm", "", *_summary(record), ""])
+    lines += ["", "## Speed-up of sparkllm", "", *_summary(record)]
+    lines += ["", "## Where sparkllm's time goes, in %", "", *_where(record)]
+    return "\n".join([*lines, ""])
 
 
 def cells(record: dict[str, Any]) -> Iterator[tuple[tuple[str, str], Turns]]:
@@ -100,6 +107,21 @@ def _bounds(turns: Turns, name: str) -> list[float]:
     return [computed(one) / max(1, computed(two)) for one, two in zip(turns[name], turns[OURS], strict=False)]
 
 
+def where(turns: Turns) -> dict[str, float]:
+    """Share of sparkllm's time that each part takes, mean over the turns, 0..1."""
+    runs = [run for run in turns.get(OURS, ()) if run.get("where")]
+    whole = sum(run["seconds"] for run in runs)
+    return {part: sum(run["where"].get(part, 0.0) for run in runs) / whole for part in PARTS} if runs else {}
+
+
+def _where(record: dict[str, Any]) -> list[str]:
+    rows = [("", *PARTS), ("---", *["---:"] * len(PARTS))]
+    for cell, turns in cells(record):
+        if shares := where(turns):
+            rows.append((", ".join(cell), *(f"{100 * share:.1f}" for share in shares.values())))
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
 def _summary(record: dict[str, Any]) -> list[str]:
     found = [(f"{query}, {order}", turns) for (query, order), turns in cells(record) if OURS in turns]
     names = [name for name in record["contenders"] if name != OURS]
@@ -110,31 +132,6 @@ def _summary(record: dict[str, Any]) -> list[str]:
         medians = [median(r) for _, turns in found if (r := ratios(turns, name))]
         means.append(f"**{geometric_mean(medians):.2f}**" if medians else "")
     return [f"| {' | '.join(row)} |" for row in [*rows, ("geometric mean", *means)]]
-
-
-def plot(record: dict[str, Any], path: Path) -> None:
-    """A group of bars for each query and order: seconds of every contender by those of sparkllm."""
-    import matplotlib  # the rest of the benchmark runs without it
-
-    matplotlib.use("Agg")
-    matplotlib.rcParams.update({"svg.hashsalt": "sparkllm", "font.size": 8})
-    from matplotlib import pyplot
-
-    found = [(f"{query}\n{order}", turns) for (query, order), turns in cells(record) if OURS in turns]
-    names = [name for name in record["contenders"] if name != OURS]
-    figure, panel = pyplot.subplots(figsize=(max(6, 1.4 * len(found)), 3.6), layout="constrained")
-    width = 0.8 / len(names)
-    for i, name in enumerate(names):
-        quartiles = [np.quantile(ratios(turns, name) or [np.nan], [0.25, 0.5, 0.75]) for _, turns in found]
-        low, middle, high = np.array(quartiles).T
-        places = np.arange(len(found)) + (i - (len(names) - 1) / 2) * width
-        panel.bar(places, middle, width, label=name, yerr=(middle - low, high - middle), error_kw={"linewidth": 0.6})
-    panel.axhline(1.0, color="black", linewidth=0.8)
-    panel.set_xticks(range(len(found)), [cell for cell, _ in found])
-    panel.set_ylabel("seconds by sparkllm's")
-    panel.legend(ncols=min(5, len(names)), frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2))
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
-    pyplot.close(figure)
 
 
 if __name__ == "__main__":

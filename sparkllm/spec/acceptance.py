@@ -26,6 +26,7 @@ from sparkllm.spec.arrays import Floats, Ints
 __all__ = ["Acceptance", "Estimates"]
 
 _ACCEPTED, _REJECTED, _MATCHES, _ASKED = range(4)
+_FAILED = 4.0  # trials that may fail without a surprise
 
 
 class Estimates(NamedTuple):
@@ -35,11 +36,13 @@ class Estimates(NamedTuple):
         acceptance: conditional acceptance, 0..1.
         match_rate: share of its steps in which the drafter finds a match, 0..1: n-gram and suffix drafters.
         trials: evidence behind the request's own acceptance, after fading.
+        sure: acceptance that can be counted upon: what it is were the next few trials all to fail, 0..1.
     """
 
     acceptance: Floats
     match_rate: Floats
     trials: Floats
+    sure: Floats
 
 
 class Acceptance:
@@ -85,8 +88,13 @@ class Acceptance:
             self._add_row(request_id)
         good, bad, matches, asked = self._counts[self._rows(ids)].T
         trials, least = good + bad, self._fleet_trials[0]
-        acceptance = _shrunk(good, trials, self.mean, self._alike(good, trials))
-        return Estimates(acceptance, _shrunk(matches, asked, self.match_rate, least), trials)
+        alike = self._alike(good, trials)
+        acceptance = _shrunk(good, trials, self.mean, alike)
+        seen = self._fleet[_ACCEPTED] + self._fleet[_REJECTED]
+        of_fleet = self._fleet[_ACCEPTED] / (seen + self._prior_trials)  # no optimism
+        lent = min(alike, seen)
+        sure = (good + of_fleet * lent) / (trials + lent + _FAILED)
+        return Estimates(acceptance, _shrunk(matches, asked, self.match_rate, least), trials, sure)
 
     def observe(self, steps: Sequence[Sequence[tuple[str, int, int]]]) -> None:
         """Verified steps: (request id, draft tokens verified, accepted) of each request; 0 verified only fades.

@@ -2,9 +2,12 @@
 
 Estimates that fade toward an optimistic prior must err now and then, at the running system's cost. Here that cost is
 booked: each step earns a small share of its time, a step with drafts pays what it took longer than one without and is
-paid for the tokens it gained. No step may cost more than the account holds, so speculation loses at most that share,
-plus what is lent at start, whatever the estimates say, as long as predicted times are right. An empty account leads
-back in small steps: a single draft is affordable soon, and where it gains, the next plan may be larger.
+paid for the tokens it gained. No step may risk more than the account holds: what its drafts cost beyond the tokens that
+they are sure to gain by what was seen (`Estimates.sure`). So speculation loses at most that share, plus what is lent at
+start, plus the few steps in which what was seen to pay has just ceased to, as long as predicted times are right. An
+empty account leads back in small steps: a single draft is affordable soon, and where drafts gain, evidence carries the
+next plan past steps in the time curve that no account would pay for, as of 64 requests whose 65th token takes a second
+pass through the weights.
 """
 
 from __future__ import annotations
@@ -29,13 +32,13 @@ class Allowance:
         first_steps: the time of that many steps is lent at start.
     """
 
-    def __init__(self, share: float = 0.007, most_steps: float = 8.0, first_steps: float = 0.5) -> None:
+    def __init__(self, share: float = 0.007, most_steps: float = 8.0, first_steps: float = 1.0) -> None:
         self._share, self._most_steps, self._first_steps = share, most_steps, first_steps
         self.balance: float | None = None  # unknown before the first step has a time
         self._ahead = 0.0  # seconds of probes that are still to be earned, at their pace
 
     def limit(self, plain: float) -> float:
-        """Seconds that a step of `plain` seconds may take longer for its drafts."""
+        """Seconds that a step of `plain` seconds may risk for its drafts."""
         return max(0.0, self._had(plain))
 
     def settle(self, plain: float, seconds: float, gained: float, token: float) -> None:

@@ -64,4 +64,4 @@ class Known(Acceptance):
         """True acceptance and match rate of each request; nothing needs a probe."""
         known = [self._requests[i] for i in ids]
         acceptance, match = np.array([[r.acceptance, r.match] for r in known], dtype=float).T
-        return Estimates(acceptance, match, np.full(len(known), np.inf))
+        return Estimates(acceptance, match, np.full(len(known), np.inf), acceptance)

@@ -35,11 +35,19 @@ def expected_tokens(acceptance: Floats | float, length: Ints | int, match: Float
 
 @dataclass(frozen=True)
 class Plan:
-    """Draft tokens to verify of each request, (n,), with the step's expected tokens and predicted seconds."""
+    """A step's plan.
+
+    Attributes:
+        lengths: draft tokens to verify of each request, (n,).
+        tokens: expected tokens of the step.
+        seconds: its predicted time.
+        risk: seconds that its drafts cost beyond what they are sure to gain; 0 or less where they cannot lose.
+    """
 
     lengths: Ints
     tokens: float
     seconds: float
+    risk: float = 0.0
 
     @property
     def drafts(self) -> int:
@@ -59,48 +67,67 @@ class Gains:
         acceptance: conditional acceptance of each request, (n,), 0..1.
         caps: longest draft of each request, (n,).
         match: probability that the request's draft exists at all, (n,).
+        sure: conditional acceptance that can be counted upon, (n,); left out, nothing can.
     """
 
-    def __init__(self, acceptance: Floats, caps: Ints, match: Floats | float = 1.0) -> None:
+    def __init__(self, acceptance: Floats, caps: Ints, match: Floats | float = 1.0, sure: Floats | None = None) -> None:
         self._n = n = len(acceptance)
         most = int(caps.max(initial=0))
-        gains = match * np.cumprod(np.broadcast_to(acceptance, (most, n)), axis=0)
+        gains = _each(acceptance, most, match)
         # First drafts stand before second ones, so that a stable sort keeps the order within a request.
         drafts = np.flatnonzero(np.arange(1, most + 1)[:, None] <= caps)
         gain = gains.ravel()[drafts]
         order = np.argsort(-gain, kind="stable")
         level, self._request = np.divmod(drafts[order], max(1, n))
         self._gain, self._level = gain[order], level + 1
+        self._sure = np.zeros(len(order)) if sure is None else _each(sure, most, match).ravel()[drafts][order]
 
     def __len__(self) -> int:
         return len(self._gain)
 
-    def plan(self, verify: Floats, draft: float = 0.0, limit: float = np.inf, price: float | None = None) -> Plan:
+    def plan(
+        self,
+        verify: Floats,
+        draft: float = 0.0,
+        limit: float = np.inf,
+        price: float | None = None,
+        token: float = 0.0,
+    ) -> Plan:
         """The best plan where drafting costs `draft` seconds, whatever is verified.
 
         Args:
             verify: seconds of the target's step with 0, 1, .. drafts, (len(self) + 1,) or longer.
-            limit: no plan takes so many seconds more than the one without drafts.
+            limit: no plan risks so many seconds.
             price: tokens that a second costs; the plan of the most tokens after that, not of the highest goodput.
+            token: seconds that a sure token is worth.
         """
         tokens = self._n + np.concatenate(([0.0], np.cumsum(self._gain)))
         seconds = verify[: len(tokens)] + draft
+        risk = seconds - seconds[0] - token * np.concatenate(([0.0], np.cumsum(self._sure)))
         value = tokens / seconds if price is None else tokens - price * seconds
-        number = int(np.argmax(np.where(seconds - seconds[0] <= max(0.0, limit), value, -np.inf)))
+        number = int(np.argmax(np.where(risk <= max(0.0, limit), value, -np.inf)))
         lengths = np.bincount(self._request[:number], minlength=self._n)
-        return Plan(lengths, float(tokens[number]), float(seconds[number]))
+        return Plan(lengths, float(tokens[number]), float(seconds[number]), float(risk[number]))
 
-    def best_length(self, verify: Floats, draft: Floats, limit: float = np.inf) -> tuple[int, float]:
+    def best_length(
+        self, verify: Floats, draft: Floats, limit: float = np.inf, token: float = 0.0
+    ) -> tuple[int, float]:
         """The draft length to ask the drafter for, and the goodput it leads to; the shorter one where two are equal.
 
         Args:
-            verify, limit: as for `plan`.
+            verify, limit, token: as for `plan`.
             draft: seconds of the drafter for lengths 0, 1, .. K, (K + 1,).
         """
         below = self._level <= np.arange(1, len(draft))[:, None]
         tokens = self._n + np.cumsum(np.where(below, self._gain, 0.0), axis=1)
         seconds = verify[np.cumsum(below, axis=1)] + draft[1:, None]
-        goodput = np.where(seconds - verify[0] - draft[0] <= limit, tokens / seconds, 0.0).max(axis=1, initial=0.0)
+        risk = seconds - verify[0] - draft[0] - token * np.cumsum(np.where(below, self._sure, 0.0), axis=1)
+        goodput = np.where(risk <= limit, tokens / seconds, 0.0).max(axis=1, initial=0.0)
         best = np.concatenate(([self._n / (verify[0] + draft[0])], goodput))
         length = int(np.argmax(best))
         return length, float(best[length])
+
+
+def _each(acceptance: Floats, most: int, match: Floats | float) -> Floats:
+    """Expected tokens of the first, second, .. draft of each request, (most, n)."""
+    return np.asarray(match * np.cumprod(np.broadcast_to(acceptance, (most, len(acceptance))), axis=0))

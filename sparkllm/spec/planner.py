@@ -14,6 +14,8 @@ from sparkllm.spec.step_time import Step, StepTime
 
 __all__ = ["DraftsAtHand", "Planner"]
 
+_CERTAINLY = 0.85  # of what may be risked: predicted times change until drafts are there, and would else be in vain
+
 
 @dataclass(frozen=True)
 class DraftsAtHand:
@@ -48,38 +50,40 @@ class Planner:
         limit, token = self._allowance.limit(plain), plain / step.batch
         price, next_length = None, self._most  # free drafts show which requests have a match
         if not free or step.prefill_tokens:
-            ahead = Gains(known.acceptance, np.full_like(drafts.caps, self._most), known.match_rate)
+            ahead = Gains(known.acceptance, np.full_like(drafts.caps, self._most), known.match_rate, known.sure)
         if step.prefill_tokens:
             # The step is long for other reasons: a token is worth what it saves in a step of decodes alone.
             price = ahead.best_length(alone, draft)[1]
-        gains = Gains(known.acceptance, drafts.caps, drafts.exists)
+        gains = Gains(known.acceptance, drafts.caps, drafts.exists, known.sure)
         verify = self._step_time.verify(step, len(gains)) if step.prefill_tokens else alone
         asked = float(draft[drafts.asked])
-        plan = gains.plan(verify, asked, limit, price)
-        probes = self._probes(plan, verify, drafts.caps, known.trials, limit, token, asked - float(draft[0]))
+        plan = gains.plan(verify, asked, limit, price, token)
+        left = limit - max(0.0, plan.risk)
+        probes = self._probes(plan, verify, drafts.caps, known.trials, left, token, asked - float(draft[0]))
         if not free:
             # What this step spends beyond what it should earn is not there for the next one.
             spent = float(verify[plan.drafts + len(probes)] - verify[0]) - (plan.tokens - step.batch) * token
-            next_length = self._next_length(ahead, alone, draft, limit - max(0.0, spent), known.trials)
+            next_length = self._next_length(ahead, alone, draft, limit - max(0.0, spent), token, known.trials)
         plan.lengths[probes] += 1
         return plan.lengths, next_length
 
     def _probes(
-        self, plan: Plan, verify: Floats, caps: Ints, trials: Floats, limit: float, token: float, asked: float
+        self, plan: Plan, verify: Floats, caps: Ints, trials: Floats, left: float, token: float, asked: float
     ) -> Ints:
         """Positions of the requests that verify a draft although it is not expected to pay."""
         idle = np.flatnonzero((plan.lengths == 0) & (caps > 0))
         further = verify[plan.drafts :] - verify[plan.drafts]
-        left = limit - float(verify[plan.drafts] - verify[0])
         if not (asked or self._allowance.may_probe):
             return idle[:0]
         probes = idle[self._allowance.probes(trials[idle], further, left, token, asked)]
         self._allowance.probed(float(further[len(probes)]) + (0.0 if plan.drafts else asked))
         return probes
 
-    def _next_length(self, gains: Gains, verify: Floats, draft: Floats, left: float, trials: Floats) -> int:
+    def _next_length(
+        self, gains: Gains, verify: Floats, draft: Floats, left: float, token: float, trials: Floats
+    ) -> int:
         """What the drafter is asked for at the end of this step, to be verified in one like it."""
-        length, _ = gains.best_length(verify, draft, left)
+        length, _ = gains.best_length(verify, draft, _CERTAINLY * left, token)
         if length or not self._allowance.may_probe or not self._allowance.thin(trials).any():
             return length
         return int(float(draft[1] - draft[0] + verify[1] - verify[0]) <= left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pyspark import TaskContext
@@ -12,7 +13,7 @@ from sparkllm.calls import LLMCall
 from sparkllm.config import LLMConfig
 from sparkllm.errors import ConfigError
 
-__all__ = ["Task"]
+__all__ = ["Task", "order_text"]
 
 _EXECUTION = "spark.sql.execution.id"
 _DATA_FIRST = "data first"
@@ -71,6 +72,15 @@ class Task:
             gpus=_gpus(context, request.get("placed", False)),
             terms=_terms(config, request.get("control")),
         )
+
+
+def order_text(fields: Sequence[int], data_first: bool) -> str:
+    """What stands beside every row, and `Task.from_request` reads.
+
+    >>> order_text((2, 0, 1), data_first=True)
+    '2,0,1;data first'
+    """
+    return ",".join(map(str, fields)) + (f";{_DATA_FIRST}" if data_first else "")
 
 
 def _query(context: TaskContext | None) -> str:
