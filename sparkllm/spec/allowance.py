@@ -32,7 +32,7 @@ class Allowance:
         first_steps: the time of that many steps is lent at start.
     """
 
-    def __init__(self, share: float = 0.007, most_steps: float = 8.0, first_steps: float = 1.0) -> None:
+    def __init__(self, share: float = 0.005, most_steps: float = 8.0, first_steps: float = 1.0) -> None:
         self._share, self._most_steps, self._first_steps = share, most_steps, first_steps
         self.balance: float | None = None  # unknown before the first step has a time
         self._ahead = 0.0  # seconds of probes that are still to be earned, at their pace
