@@ -1,6 +1,6 @@
 """What sparkllm takes beside the engine: LLM-SQL's queries on a dry-run engine that answers at a fixed rate.
 
-    python -m bench.llmsql.overhead --data FOLDER --json bench/results/overhead.json
+    python -m bench.llmsql.overhead --data FOLDER --json bench/results/llmsql_overhead.json
 
 An engine that takes no time tells how many requests a second come through at most, and how many prompt tokens they
 compute; then one that takes so long for those tokens that it answers --rate requests a second, as a fast GPU does with

@@ -1,4 +1,4 @@
-"""A Python worker of Spark's that notes what the tasks of LLMEval spend their time on (`spark.python.worker.module`).
+"""A Python worker of Spark's that notes what the tasks of LLMEval spend their time on (see timed_daemon.py).
 
 Time counts for the innermost part under way; what is in none is spent with Spark: reading rows, writing answers, and
 waiting for either. A task's sums go to a file of their own in the folder that the environment names.
@@ -16,8 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pyspark import TaskContext
-from pyspark.worker import main as worker_main
+from pyspark import TaskContext, worker
 
 from sparkllm.backend.task_engine import TaskEngine
 from sparkllm.udf import arrow
@@ -27,7 +26,7 @@ from sparkllm.udf.prompt_order import PromptOrder
 from sparkllm.udf.reader import Reader
 from sparkllm.udf.token_pieces import TokenPieces
 
-__all__ = ["FOLDER", "PARTS", "main"]
+__all__ = ["FOLDER", "PARTS", "install"]
 
 FOLDER = "SPARKLLM_BENCH_TIMES"
 SPARK = "rows and Arrow"
@@ -48,10 +47,13 @@ class _Times:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self.stage: int | None = None  # known once a part has begun; at the end of the task Spark has forgotten it
         self._under_way, self._since = [SPARK], time.perf_counter()
 
     def begin(self, part: str) -> None:
         self._book()
+        if self.stage is None and (context := TaskContext.get()) is not None:
+            self.stage = context.stageId()
         self._under_way.append(part)
 
     def end(self) -> None:
@@ -65,19 +67,27 @@ class _Times:
 
 
 _times = _Times()
+_main = worker.main
 
 
-def main(infile: Any, outfile: Any) -> None:
-    """One task, as Spark's own worker does it."""
+def install() -> None:
+    """From here on tasks of this process are timed."""
+    if worker.main is _main:
+        worker.main = _timed_main
+        for part, places in PARTS.items():
+            for owner, name in places:
+                setattr(owner, name, _timed(part, getattr(owner, name)))
+
+
+def _timed_main(infile: Any, outfile: Any) -> None:
     global _times
     _times = _Times()
     try:
-        worker_main(infile, outfile)
+        _main(infile, outfile)
     finally:
         _times.end()
-        context = TaskContext.get()
-        if context is not None and "engine" in _times.seconds:
-            told = {"stage": context.stageId(), "seconds": _times.seconds}
+        if _times.stage is not None:
+            told = {"stage": _times.stage, "seconds": _times.seconds}
             Path(os.environ[FOLDER], f"{uuid.uuid4().hex}.json").write_text(json.dumps(told), encoding="utf-8")
 
 
@@ -91,8 +101,3 @@ def _timed(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
             _times.end()
 
     return call
-
-
-for _part, _places in PARTS.items():
-    for _owner, _name in _places:
-        setattr(_owner, _name, _timed(_part, getattr(_owner, _name)))

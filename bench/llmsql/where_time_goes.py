@@ -31,7 +31,7 @@ class WhereTimeGoes:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._group = folder, ""
-        self.conf = {"spark.python.worker.module": "bench.llmsql.timed_worker"}  # of the session, made after this
+        self.conf = {"spark.python.daemon.module": "bench.llmsql.timed_daemon"}  # of the session, made after this
         os.environ[_FOLDER] = str(folder)
 
     def begin(self, spark: SparkSession) -> None:

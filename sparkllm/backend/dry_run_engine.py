@@ -81,16 +81,17 @@ class DryRunEngine:
             return Answer(None, f"a prompt of 1 to {most - 1:,} tokens was expected, found {tokens:,}")
         if not self._rate:
             return Answer(placeholder(sampling), None, tokens, self._cache.add(token_ids))
+        came = time.monotonic()
         async with self._turn:  # first come, first served
             cached = self._cache.add(token_ids)
-            await self._compute(tokens - cached)
+            await self._compute(tokens - cached, came)
         return Answer(placeholder(sampling), None, tokens, cached)
 
-    async def _compute(self, tokens: int) -> None:
-        now = time.monotonic()
-        self._busy_until = max(now, self._busy_until) + tokens / self._rate
-        if self._busy_until - now > _LEAST_SLEEP:
-            await asyncio.sleep(self._busy_until - now)
+    async def _compute(self, tokens: int, came: float) -> None:
+        # An engine computes while this process does other things: what woke up late began in time all the same.
+        self._busy_until = max(came, self._busy_until) + tokens / self._rate
+        if (left := self._busy_until - time.monotonic()) > _LEAST_SLEEP:
+            await asyncio.sleep(left)
 
     async def reset_prefix_cache(self) -> None:
         """See `Engine.reset_prefix_cache`."""
