@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from pyspark.sql import SparkSession
 
 import sparkllm
+from sparkllm.backend import dry_run_engine
 from sparkllm.backend.client import EngineClient, connect
+from sparkllm.backend.dry_run_engine import DryRunEngine
+from sparkllm.backend.engine import EngineSpec, Sampling
 from sparkllm.backend.launch import end
+from sparkllm.backend.model_path import resolve
 from sparkllm.config import LLMConfig
 from sparkllm.report import QueryReport
 from tests.settings import configured
@@ -91,3 +97,22 @@ def test_prompts_longer_than_the_context_are_null_in_a_dry_run_too(dry: SparkSes
     row = dry.sql("SELECT llm('Summarise.', repeat('word ', 5000)) AS text").first()
     assert row is not None
     assert row.text is None
+
+
+def test_it_keeps_its_rate_where_its_process_wakes_up_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten prompts of a second each that came together; a clock of the test's own, half a second late each time."""
+    now, sleep = [1000.0], asyncio.sleep
+
+    async def late(seconds: float) -> None:
+        await sleep(0)  # the others come
+        now[0] += seconds + 0.5
+
+    monkeypatch.setattr(dry_run_engine, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(dry_run_engine.asyncio, "sleep", late)
+    engine = DryRunEngine(EngineSpec("test", str(resolve("demo")), "", "cpu", tokens_per_second=100))
+
+    async def ask() -> None:
+        await asyncio.gather(*(engine.answer(str(i), [i] * 100, Sampling()) for i in range(10)))
+
+    asyncio.run(ask())
+    assert 1010 <= now[0] <= 1010.5
