@@ -14,6 +14,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from bench.compare import verdicts
+from bench.llmsql.contenders import text_of
 from bench.llmsql.own_engine import asked_by_udf
 from bench.llmsql.show import show
 from bench.llmsql.suite import Query, found, queries, read
@@ -42,6 +43,7 @@ def test_the_suite_has_the_papers_sixteen_queries() -> None:
 def test_every_query_is_one_for_the_optimizer_and_for_the_udf(spark: SparkSession, query: Query) -> None:
     rows = spark.createDataFrame([("x",) * len(COLUMNS[query.table])], COLUMNS[query.table])
     rows.createOrReplaceTempView(query.table)
+    assert len(rows.orderBy(text_of(query, rows)).collect()) == 1
     plan = spark.sql(query.text)._jdf.queryExecution().optimizedPlan().toString()
     assert plan.count("LLMEval") == query.text.count("llm(")
     spark.udf.register("own_engine", lambda prompt, data, labels: (json.loads(labels) or ["text"])[0])

@@ -28,7 +28,7 @@ from sparkllm.backend.client import connect
 from sparkllm.backend.cpu_dtype import fastest_dtype
 from sparkllm.backend.model_path import resolve
 
-__all__ = ["CONTENDERS", "Contender", "Stage"]
+__all__ = ["CONTENDERS", "Contender", "Stage", "text_of"]
 
 _RULES = ("dedup", "orderFields", "orderRows", "coLocate", "orderCascade")
 _COUNTS = ("rows", "requests", "prompt_tokens", "cached_tokens", "static_tokens", "cached_data_tokens",
@@ -127,7 +127,7 @@ class Stage:
         for key, value in conf.items():
             self.spark.conf.set(key, value)
         try:
-            rows = rows.orderBy(_text(query, rows)) if contender.sorts else rows
+            rows = rows.orderBy(text_of(query, rows)) if contender.sorts else rows
             rows.createOrReplaceTempView(query.table)
             return self._by_udf(query) if contender.own_engine else self._by_sparkllm(query)
         finally:
@@ -172,11 +172,13 @@ class _Sum(AccumulatorParam[Counts]):
         return {name: value1.get(name, 0) + value2.get(name, 0) for name in value1 | value2}
 
 
-def _text(query: Query, rows: DataFrame) -> Any:
+def text_of(query: Query, rows: DataFrame) -> Any:
     """The fields of the query's last call, as its prompt has them."""
     from pyspark.sql import functions as F
 
-    return F.to_json(F.expr(f"struct({', '.join(fields_of(query.text)[-1])})"))
+    names = [f"`{name}`" for name in rows.columns]  # Spark sorts by no star
+    fields = [name for field in fields_of(query.text)[-1] for name in (names if field == "*" else [field])]
+    return F.to_json(F.expr(f"struct({', '.join(fields)})"))
 
 
 def _arguments(model: str, max_model_len: int) -> dict[str, Any]:
