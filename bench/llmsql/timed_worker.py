@@ -18,6 +18,7 @@ from typing import Any
 
 from pyspark import TaskContext, worker
 
+from bench.llmsql.where_time_goes import FOLDER
 from sparkllm.backend.task_engine import TaskEngine
 from sparkllm.udf import arrow
 from sparkllm.udf.evaluation import Evaluation
@@ -26,9 +27,8 @@ from sparkllm.udf.prompt_order import PromptOrder
 from sparkllm.udf.reader import Reader
 from sparkllm.udf.token_pieces import TokenPieces
 
-__all__ = ["FOLDER", "PARTS", "install"]
+__all__ = ["install"]
 
-FOLDER = "SPARKLLM_BENCH_TIMES"
 SPARK = "rows and Arrow"
 PARTS: dict[str, list[tuple[Any, str]]] = {
     "task start": [(arrow, "connect"), (TaskEngine, "__init__"), (Evaluation, "__init__")],

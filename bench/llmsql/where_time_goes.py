@@ -15,9 +15,9 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-__all__ = ["WhereTimeGoes", "shares"]
+__all__ = ["FOLDER", "WhereTimeGoes", "shares"]
 
-_FOLDER = "SPARKLLM_BENCH_TIMES"  # as the worker has it; importing that module would change this process
+FOLDER = "SPARKLLM_BENCH_TIMES"  # environment variable that names the folder to the workers
 
 Interval = tuple[float, float]
 
@@ -32,7 +32,7 @@ class WhereTimeGoes:
     def __init__(self, folder: Path) -> None:
         self._folder, self._group = folder, ""
         self.conf = {"spark.python.daemon.module": "bench.llmsql.timed_daemon"}  # of the session, made after this
-        os.environ[_FOLDER] = str(folder)
+        os.environ[FOLDER] = str(folder)
 
     def begin(self, spark: SparkSession) -> None:
         """The next query is what counts."""
