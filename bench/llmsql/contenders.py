@@ -10,29 +10,22 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pyspark.accumulators import AccumulatorParam
 from pyspark.sql import DataFrame, SparkSession
 
-import sparkllm
 from bench.llmsql.own_engine import FUNCTION, Counts, asked_by_udf, by_udf, fields_of, forget_prefixes
 from bench.llmsql.suite import Query
-from bench.llmsql.where_time_goes import WhereTimeGoes
-from sparkllm.backend.client import connect
+from bench.llmsql.timed_session import TimedSession
 from sparkllm.backend.cpu_dtype import fastest_dtype
 from sparkllm.backend.model_path import resolve
 
 __all__ = ["CONTENDERS", "Contender", "Stage", "text_of"]
 
 _RULES = ("dedup", "orderFields", "orderRows", "coLocate", "orderCascade")
-_COUNTS = ("rows", "requests", "prompt_tokens", "cached_tokens", "static_tokens", "cached_data_tokens",
-           "output_tokens", "too_long", "truncated", "null_fields", "engine_error")  # fmt: skip
 _SEQUENCES, _BATCHED_TOKENS = 128, 2048  # vLLM's own limits differ between its ways to be called
 _OTHER = "SELECT llm('Say a word.', concat('text number ', id * 7919 % 1000)) FROM range(64)"
 
@@ -87,26 +80,16 @@ class Stage:
     """
 
     def __init__(self, model: str, max_tokens: int, max_model_len: int = 2048) -> None:
-        root = str(Path(__file__).parents[2])
-        # Python workers find the UDF's module there, and keep its engine from task to task.
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         cores = len(os.sched_getaffinity(0))
-        self._folder = tempfile.TemporaryDirectory()
-        self._where = WhereTimeGoes(Path(self._folder.name))
-        quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-        self.spark: SparkSession = sparkllm.session(
+        self._timed = TimedSession(
             model=model,
             master=f"local[{cores}]",
             max_tokens=max_tokens,
             max_model_len=max_model_len,
             max_num_seqs=_SEQUENCES,
             engine_options=_options(),
-            ledger="off",
-            progress="off",
-            optimizer_learn_selectivity=False,
-            **quiet,
-            **self._where.conf,
         )
+        self.spark: SparkSession = self._timed.spark
         self._partitions, self.max_model_len = cores, max_model_len
         self._arguments = _arguments(resolve(model), max_model_len)
         self._counted = self.spark.sparkContext.accumulator({}, _Sum())
@@ -114,9 +97,7 @@ class Stage:
 
     def close(self) -> None:
         """End engines and session."""
-        sparkllm.stop()
-        self.spark.stop()
-        self._folder.cleanup()
+        self._timed.close()
 
     def run(self, name: str, query: Query, rows: DataFrame) -> dict[str, Any]:
         """One measured run over `rows`: seconds from the query's text to its last row, and what was asked."""
@@ -138,30 +119,16 @@ class Stage:
                     self.spark.conf.set(key, old)
 
     def _by_sparkllm(self, query: Query) -> dict[str, Any]:
-        self._timed(_OTHER)
-        connect(self._config(), None, self.spark.sparkContext.applicationId).reset_prefix_cache()
-        self._where.begin(self.spark)
-        seconds = self._timed(query.text)
-        report = sparkllm.last_report(self.spark)
-        counts = {count: report.total(count) for count in _COUNTS}
-        return {"seconds": seconds, **counts, "where": self._where.parts(self.spark, seconds)}
+        self._timed.seconds(_OTHER)
+        return self._timed.measure(query.text)
 
     def _by_udf(self, query: Query) -> dict[str, Any]:
         arguments = self._arguments
         each = self.spark.range(0, self._partitions, 1, self._partitions)
         each.mapInArrow(lambda batches: forget_prefixes(arguments, batches), "id long").count()
         self._counted.value = {}
-        seconds = self._timed(asked_by_udf(query.text))
+        seconds = self._timed.seconds(asked_by_udf(query.text))
         return {"seconds": seconds, **self._counted.value}
-
-    def _timed(self, sql: str) -> float:
-        began = time.perf_counter()
-        self.spark.sql(sql).write.format("noop").mode("overwrite").save()
-        return time.perf_counter() - began
-
-    def _config(self) -> sparkllm.LLMConfig:
-        settings = {k: v for k, v in self.spark.conf.getAll.items() if k.startswith("spark.sparkllm.")}
-        return sparkllm.LLMConfig.from_spark(settings)
 
 
 class _Sum(AccumulatorParam[Counts]):

@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyspark.sql import SparkSession
 
-import sparkllm
 from bench.llmsql.show import PARTS, spread
 from bench.llmsql.suite import found, queries, read
-from bench.llmsql.where_time_goes import WhereTimeGoes
+from bench.llmsql.timed_session import TimedSession
 from bench.machine import machine
-from sparkllm.backend.client import connect
 
 QUERIES = ("filter_beer", "filter_tweets", "multi_tweets")
 
@@ -35,10 +32,11 @@ QUERIES = ("filter_beer", "filter_tweets", "multi_tweets")
 def main() -> None:
     """Run, write and print."""
     args = arguments()
-    command = f"python -m bench.llmsql.overhead --data FOLDER --rate {args.rate:g} --repeats {args.repeats}"
+    rows = f" --rows {args.rows}" if args.rows else ""
+    command = f"python -m bench.llmsql.overhead --data FOLDER --rate {args.rate:g}{rows} --repeats {args.repeats}"
     record: dict[str, Any] = {"command": command, **machine(), "rate": args.rate, "queries": {}}
     with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(Path(folder), args.data)
+        stage = Stage(Path(folder), args.data, args.rows)
         for name in args.queries:
             record["queries"][name] = stage.figures(name, args.rate, args.repeats)
             if args.json:
@@ -53,62 +51,59 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--queries", nargs="+", default=list(QUERIES))
     parser.add_argument("--rate", type=float, default=3000, help="requests a second of the engine")
+    parser.add_argument("--rows", type=int, default=0, help="of each table, by copies of it; 0 is the table as it is")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser.parse_args()
 
 
 class Stage:
-    """A session on a dry-run engine, with the suite's tables as Parquet files in `folder`."""
+    """A session on a dry-run engine, with the suite's tables as Parquet files in `folder`.
 
-    def __init__(self, folder: Path, data: Path) -> None:
-        root = str(Path(__file__).parents[2])
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        times = folder / "times"
-        times.mkdir()
-        self._where = WhereTimeGoes(times)
-        quiet = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
-        self._spark: SparkSession = sparkllm.session(
-            model="demo",
-            engine="dry-run",
-            ledger="off",
-            progress="off",
-            optimizer_learn_selectivity=False,
-            **quiet,
-            **self._where.conf,
-        )
+    Args:
+        folder: an empty one.
+        data: folder of the tables.
+        rows: of each table, by copies of it where it has fewer; 0 leaves the tables as they are.
+    """
+
+    def __init__(self, folder: Path, data: Path, rows: int) -> None:
+        self._timed = TimedSession(model="demo", engine="dry-run")
         there, _ = found(data)
         for name, source in there.items():
-            pq.write_table(read(source), folder / f"{name}.parquet", compression="none", use_dictionary=False)
-            self._spark.read.parquet(str(folder / f"{name}.parquet")).createOrReplaceTempView(name)
+            path = folder / f"{name}.parquet"
+            pq.write_table(copies(read(source), rows), path, compression="none", use_dictionary=False)
+            self._timed.spark.read.parquet(str(path)).createOrReplaceTempView(name)
 
     def close(self) -> None:
         """End engine and session."""
-        sparkllm.stop(self._spark)
-        self._spark.stop()
+        self._timed.close()
 
     def figures(self, name: str, rate: float, repeats: int) -> dict[str, Any]:
         """Of one query: an engine that takes no time, then one of that rate."""
         [text] = [query.text for query in queries() if query.name == name]
-        self._spark.conf.set("spark.sparkllm.dryRunTokensPerSecond", "0")
-        self._run(text)  # workers and engine are there
-        free = [self._run(text) for _ in range(repeats)]
+        few, conf = f"{text.rstrip().rstrip(';')} LIMIT 1", self._timed.spark.conf
+        conf.set("spark.sparkllm.dryRunTokensPerSecond", "0")
+        self._timed.seconds(few)  # workers and engine are there
+        free = [self._timed.measure(text) for _ in range(repeats)]
         each = (free[0]["prompt_tokens"] - free[0]["cached_tokens"]) / free[0]["requests"]
-        self._spark.conf.set("spark.sparkllm.dryRunTokensPerSecond", str(rate * each))
-        self._run(f"{text.rstrip().rstrip(';')} LIMIT 1")
-        return {"free": free, "at rate": [self._run(text) for _ in range(repeats)]}
+        conf.set("spark.sparkllm.dryRunTokensPerSecond", str(rate * each))
+        self._timed.seconds(few)
+        return {"free": free, "at rate": [self._timed.measure(text) for _ in range(repeats)]}
 
-    def _run(self, text: str) -> dict[str, Any]:
-        settings = {k: v for k, v in self._spark.conf.getAll.items() if k.startswith("spark.sparkllm.")}
-        engine = connect(sparkllm.LLMConfig.from_spark(settings), None, self._spark.sparkContext.applicationId)
-        engine.reset_prefix_cache()
-        self._where.begin(self._spark)
-        began = time.perf_counter()
-        self._spark.sql(text).write.format("noop").mode("overwrite").save()
-        seconds = time.perf_counter() - began
-        report = sparkllm.last_report(self._spark)
-        counts = {n: report.total(n) for n in ("rows", "requests", "prompt_tokens", "cached_tokens")}
-        return {"seconds": seconds, **counts, "where": self._where.parts(self._spark, seconds)}
+
+def copies(table: pa.Table, rows: int) -> pa.Table:
+    """A table of so many rows; each copy has a number before its longest texts, so that no two rows are equal."""
+    if not rows:
+        return table
+    sizes = [table[name].nbytes for name in table.column_names]
+    longest = table.column_names[sizes.index(max(sizes))]
+    place = table.column_names.index(longest)
+
+    def copy(number: int) -> pa.Table:
+        told = pc.binary_join_element_wise(str(number), table[longest], " ")
+        return table.set_column(place, longest, told) if number else table
+
+    return pa.concat_tables(copy(i) for i in range(-(-rows // table.num_rows))).slice(0, rows)
 
 
 def show(record: dict[str, Any]) -> str:
