@@ -133,9 +133,19 @@ def test_the_command_fails_where_a_query_is_slower_and_refuses_other_work(tmp_pa
 
 def test_the_report_has_seconds_tokens_and_speed_ups() -> None:
     shown = show(record({"cached": [2.0, 2.2, 1.8], "sparkllm": [1.0, 1.1, 0.9]}))
-    assert "| cached | 2.00 (1.90-2.10) | 10 | 100 | 50 | 50.0 % | 10 | 2.00 (2.00-2.00) | 1.00 (1.00-1.00) |" in shown
+    assert "| cached | 2.00 (1.90-2.10) |  | 10 | 100 | 50 | 50 | 50.0 % | 10 | 2.00 (2.00-2.00) | 1.00 (1" in shown
     assert "| geometric mean | **2.00** |" in shown
     assert "without bird: no file" in shown
+
+
+def test_the_report_says_how_much_of_what_saved_tokens_allow_is_reached() -> None:
+    result = record({"uncached": [12.0] * 4, "cached": [7.0] * 4, "sparkllm": [4.0] * 4})
+    for run in result["runs"]:
+        run["cached_tokens"] = {"uncached": 0, "cached": 50, "sparkllm": 80}[run["contender"]]
+    shown = show(result).split("what saved prompt tokens allow")[1]
+    # 0.1 s a token and 2 s whatever is saved: 4.0 s is all that 20 computed tokens allow
+    [line] = [line for line in shown.splitlines() if "| filter_beer, as is | 1.75 (1.75-1.75) |" in line]
+    assert line.endswith("2.50 (2.50-2.50) | 0.70 (0.70-0.70) | 1.75 (1.75-1.75) | 1.00 (1.00-1.00) |")
 
 
 def test_the_seconds_of_a_query_are_shared_out_among_its_stages_and_what_their_workers_noted() -> None:

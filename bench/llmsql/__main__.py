@@ -112,11 +112,13 @@ def runs(
                 for turn in range(args.repeats):
                     path = slice_of(tables[query.table], order, turn, args, Path(folder))
                     rows = short_enough(stage, stage.spark.read.parquet(str(path)))
+                    count = rows.count()
                     if not turn:
                         record["bounds"][f"{query.name}, {order}"] = bound(stage, query, rows)
                     names = order_of_turns.sample(args.contenders, len(args.contenders))
                     for name in names:
                         about = {"query": query.name, "order": order, "turn": turn, "contender": name}
+                        about["table_rows"] = count
                         try:
                             yield about | stage.run(name, query, rows)
                         except Exception as error:  # the other runs are worth having

@@ -3,8 +3,7 @@
     python -m bench.llmsql.show RESULT.json [--plot RESULT.svg]
 
 speed-up   seconds of the contender by those of sparkllm, turn by turn: median, and the quartiles
-bound      prompt tokens that the contender computed by those that sparkllm did: what the speed-up can be where answers
-           are a token or two
+bound      what the saved prompt tokens allow of it (bounds.py)
 """
 
 from __future__ import annotations
@@ -18,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["OURS", "PARTS", "cells", "computed", "ratios", "show", "spread", "where"]
+from bench.llmsql.bounds import by_line, by_tokens, computed
+
+__all__ = ["OURS", "PARTS", "cells", "ratios", "show", "spread", "where"]
 
 OURS = "sparkllm"
 # Where time goes, in the order in which a row meets it (where_time_goes.py).
@@ -51,9 +52,9 @@ def show(record: dict[str, Any]) -> str:
         lines += ["", f"## {query}, {order}", "", *_table(turns)]
         bounds = record["bounds"].get(f"{query}, {order}")
         if bounds:
-            most = ", ".join(f"{100 * share:.1f} %" for share in bounds)
-            lines += ["", f"In no order can more of the data's tokens be shared than {most} of a call's."]
+            lines += ["", _shared(turns, bounds)]
     lines += ["", "## Speed-up of sparkllm", "", *_summary(record)]
+    lines += ["", "## Speed-up over `cached` by what saved prompt tokens allow", "", *_reached(record)]
     lines += ["", "## Where sparkllm's time goes, in %", "", *_where(record)]
     return "\n".join([*lines, ""])
 
@@ -72,11 +73,6 @@ def ratios(turns: Turns, name: str, other: str = OURS) -> list[float]:
     return [one["seconds"] / two["seconds"] for one, two in pairs]
 
 
-def computed(run: dict[str, Any]) -> int:
-    """Prompt tokens that were not in the KV cache."""
-    return int(run["prompt_tokens"] - run["cached_tokens"])
-
-
 def spread(values: list[float]) -> str:
     """Median, and quartiles where there are several."""
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
@@ -84,7 +80,8 @@ def spread(values: list[float]) -> str:
 
 
 def _table(turns: Turns) -> list[str]:
-    head = ("contender", "seconds", "calls", "prompt tokens", "computed", "hits", "output tokens", "speed-up", "bound")
+    head = ("contender", "seconds", "rows/s", "calls", "prompt tokens", "computed", "cached", "hits", "output tokens",
+            "speed-up", "bound")  # fmt: skip
     rows = [head, ("---", *["---:"] * (len(head) - 1))]
     for name in turns:
         middle = {count: int(median(run.get(count, 0) for run in turns[name])) for count in
@@ -92,9 +89,11 @@ def _table(turns: Turns) -> list[str]:
         rows.append((
             name,
             spread([run["seconds"] for run in turns[name]]),
+            _rows_per_second(turns[name]),
             f"{middle['requests']:,}",
             f"{middle['prompt_tokens']:,}",
             f"{computed(middle):,}",
+            f"{middle['cached_tokens']:,}",
             f"{100 * middle['cached_tokens'] / max(1, middle['prompt_tokens']):.1f} %",
             f"{middle['output_tokens']:,}",
             spread(ratios(turns, name)) if OURS in turns else "",
@@ -103,8 +102,26 @@ def _table(turns: Turns) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in rows]
 
 
+def _rows_per_second(runs: list[dict[str, Any]]) -> str:
+    known = [run["table_rows"] / run["seconds"] for run in runs if "table_rows" in run]
+    return f"{median(known):,.0f}" if known else ""
+
+
 def _bounds(turns: Turns, name: str) -> list[float]:
-    return [computed(one) / max(1, computed(two)) for one, two in zip(turns[name], turns[OURS], strict=False)]
+    return [by_tokens(one, two) for one, two in zip(turns[name], turns[OURS], strict=False)]
+
+
+def _shared(turns: Turns, most: list[float]) -> str:
+    """How much of the data's tokens was shared, beside what can be; of two calls together nothing is known of that."""
+    shares = []
+    for name in (OURS, "cached"):
+        runs = [run for run in turns.get(name, ()) if run.get("static_tokens") is not None]
+        if len(most) == 1 and runs:
+            of = [run["cached_data_tokens"] / max(1, run["prompt_tokens"] - run["static_tokens"]) for run in runs]
+            shares.append(f"{name} shared {100 * median(of):.1f} %")
+    bounds = ", ".join(f"{100 * share:.1f} %" for share in most)
+    told = f"{'; '.join(shares)}. " if shares else ""
+    return f"Of the data's tokens {told}In no order can more of them be shared than {bounds} of a call's."
 
 
 def where(turns: Turns) -> dict[str, float]:
@@ -112,6 +129,20 @@ def where(turns: Turns) -> dict[str, float]:
     runs = [run for run in turns.get(OURS, ()) if run.get("where")]
     whole = sum(run["seconds"] for run in runs)
     return {part: sum(run["where"].get(part, 0.0) for run in runs) / whole for part in PARTS} if runs else {}
+
+
+def _reached(record: dict[str, Any]) -> list[str]:
+    rows = [("", "speed-up", "by tokens", "reached", "by line", "reached"), ("---", *["---:"] * 5)]
+    for cell, turns in cells(record):
+        if all(name in turns for name in (OURS, "cached")):
+            ratio = ratios(turns, "cached")
+            tokens = _bounds(turns, "cached")
+            runs = zip(turns.get("uncached", ()), turns["cached"], turns[OURS], ratio, strict=False)
+            lines = [(bound, r) for *of, r in runs if (bound := by_line(*of)) is not None]
+            line = (spread([b for b, _ in lines]), spread([r / b for b, r in lines])) if lines else ("", "")
+            by = [r / b for r, b in zip(ratio, tokens, strict=True)]
+            rows.append((", ".join(cell), spread(ratio), spread(tokens), spread(by), *line))
+    return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _where(record: dict[str, Any]) -> list[str]:
@@ -131,7 +162,14 @@ def _summary(record: dict[str, Any]) -> list[str]:
     for name in names:
         medians = [median(r) for _, turns in found if (r := ratios(turns, name))]
         means.append(f"**{geometric_mean(medians):.2f}**" if medians else "")
-    return [f"| {' | '.join(row)} |" for row in [*rows, ("geometric mean", *means)]]
+    gains = [_most([(cell, ratios(turns, name)) for cell, turns in found]) for name in names]
+    return [f"| {' | '.join(row)} |" for row in [*rows, ("geometric mean", *means), ("most", *gains)]]
+
+
+def _most(of: list[tuple[str, list[float]]]) -> str:
+    """Where the lower quartile of the speed-up is largest."""
+    lows = {cell: np.quantile(ratio, 0.25) for cell, ratio in of if ratio}
+    return max(lows, key=lambda cell: lows[cell]) if lows else ""
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The queries of LLM-SQL (arXiv 2403.05821, section 6 and appendices A to C) and the tables they are over.
 
-Sixteen queries of five kinds: filter, projection, multi (two calls), aggregation and rag. The kinds, tables and fields
-are the paper's, the prompts say the same in words of our own. Four more say that they are not: three over tweets to
-airlines, which are real and small, and one over a column of few different values. A query is a file, `<kind>_<table>.sql`; tables.toml says in which files tables may be found.
+Sixteen queries of five kinds: filter, projection, multi (two calls), aggregation and rag. The kinds, tables and
+fields are the paper's, the prompts say the same in words of our own. Four more say that they are not: three over
+tweets to airlines, which are real and small, and one over a column of few different values. A query is a file,
+`<kind>_<table>.sql`; tables.toml says in which files tables may be found.
 """
 
 from __future__ import annotations
