@@ -1,11 +1,11 @@
 """How far one session goes with the dry-run engine: many rows, long rows, many columns, many partitions, many queries.
 
-    python bench/limits.py --rows 10000000 --json bench/results/limits.json
+    python bench/limits.py --json bench/results/limits.json
     python bench/limits.py --only fair rows
 
-`rows` watches the memory of the Python workers and the engine's server; `long` takes rows of a megabyte, too long for
-the model and not; `columns` a call with 200 fields; `partitions` 10,000 of them; `fair` small queries beside a large
-one and eight at once, of which one is cancelled, on an engine of a fixed speed.
+`rows`, ever more of them, watches the memory of the Python workers and the engine's server; `long` takes rows of a
+megabyte, too long for the model and not; `columns` a call with 200 fields; `partitions` 10,000 of them; `fair` small
+queries beside a large one and eight at once, of which one is cancelled, on an engine of a fixed speed.
 `python bench/show_limits.py FILE` prints the table.
 """
 
@@ -16,6 +16,8 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ CORES = 16  # Spark's task slots, not the machine's: what waits for the engine t
 CASES = ("rows", "long", "columns", "partitions", "fair")
 MEGABYTE = 1_000_000
 
+Case = Callable[[], dict[str, Any]]
+
 
 def main() -> None:
     """Run the cases one after the other; write the JSON after each."""
@@ -38,16 +42,16 @@ def main() -> None:
     result: dict[str, Any] = {"command": command(args), **machine(), "cases": {}}
     folder = Path(tempfile.mkdtemp(prefix="limits"))
     spark = session(folder)
-    run = {
-        "rows": lambda: many_rows(spark, args.rows),
-        "long": lambda: long_rows(spark, args.long_rows),
-        "columns": lambda: many_columns(spark, args.columns),
-        "partitions": lambda: many_partitions(spark, args.partitions),
-        "fair": lambda: fair(spark, args.large, args.rate),
+    run: dict[str, dict[str, Case]] = {
+        "rows": {f"rows {rows}": partial(many_rows, spark, rows) for rows in args.rows},
+        "long": {"long": lambda: long_rows(spark, args.long_rows)},
+        "columns": {"columns": lambda: many_columns(spark, args.columns)},
+        "partitions": {"partitions": lambda: many_partitions(spark, args.partitions)},
+        "fair": {"fair": lambda: fair(spark, args.large, args.rate)},
     }
-    for case in args.only:
+    for case, measure in ((name, one) for asked in args.only for name, one in run[asked].items()):
         with Watch(args.every, folder) as watch:
-            figures = run[case]()
+            figures = measure()
         figures["memory_mib"] = {who: peak(watch, who) for who in ("Python worker", "server", "driver JVM")}
         figures["growth_mib"] = {who: slope(watch.samples, who) for who in ("Python worker", "server")}
         result["cases"][case] = figures
@@ -64,7 +68,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--only", nargs="+", default=list(CASES), choices=CASES)
-    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--long-rows", type=int, default=200, help="rows of a megabyte")
     parser.add_argument("--columns", type=int, default=200)
     parser.add_argument("--partitions", type=int, default=10_000)
@@ -78,8 +82,9 @@ def arguments() -> argparse.Namespace:
 def command(args: argparse.Namespace) -> str:
     """How to make the figures again."""
     chosen = "" if tuple(args.only) == CASES else f" --only {' '.join(args.only)}"
+    rows = " ".join(map(str, args.rows))
     return (
-        f"python bench/limits.py{chosen} --rows {args.rows} --long-rows {args.long_rows} --columns {args.columns} "
+        f"python bench/limits.py{chosen} --rows {rows} --long-rows {args.long_rows} --columns {args.columns} "
         f"--partitions {args.partitions} --large {args.large} --rate {args.rate:.0f}"
     )
 
@@ -117,7 +122,8 @@ def many_rows(spark: SparkSession, rows: int) -> dict[str, Any]:
     spark.conf.unset("spark.sparkllm.tasks")
     report = sparkllm.last_report(spark)
     counts = {name: report.total(name) for name in ("requests", "start_ms")}
-    return {"rows": rows, **counts, "seconds": seconds, "rows_per_second": rows / seconds}
+    each = {"rows_per_second": rows / seconds, "us_per_row": 1e6 * seconds / rows}
+    return {"rows": rows, **counts, "seconds": seconds, **each}
 
 
 def long_rows(spark: SparkSession, rows: int) -> dict[str, Any]:
