@@ -56,8 +56,9 @@ def test_a_smaller_edition_of_a_table_will_do_and_what_is_missing_is_said(tmp_pa
     pa.csv.write_csv(pa.table({"text": ["late"]}), tmp_path / "airline_tweets.csv")
     there, missing = found(tmp_path)
     assert list(there) == ["movies"]
+    assert read(there["movies"]).column_names == ["movietitle", "reviewcontent", "movieinfo"]  # in the file's order
     assert read(there["movies"]).to_pylist() == [
-        {"movieinfo": None, "movietitle": "Up", "reviewcontent": 'Nice\n"film"'}
+        {"movietitle": "Up", "reviewcontent": 'Nice\n"film"', "movieinfo": None}
     ]
     assert missing["tweets"] == "airline_tweets.csv has no column airline"
     assert "huggingface.co" in missing["beer"]

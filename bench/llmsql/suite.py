@@ -42,7 +42,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Source:
-    """A table's file, and its columns: the paper's name of each by the file's."""
+    """A table's file, and its columns in the file's order: the paper's name of each by the file's."""
 
     path: Path
     columns: Mapping[str, str]
@@ -92,8 +92,8 @@ def _columns(path: Path, wanted: list[str]) -> dict[str, str]:
     names = pa.parquet.read_schema(path).names if path.suffix == ".parquet" else next(_blocks(path)).schema.names
     if not wanted:
         return {name: name for name in names}
-    known = {_plain(name): name for name in names}
-    return {known[_plain(name)]: name for name in wanted if _plain(name) in known}
+    known = {_plain(name): name for name in wanted}
+    return {name: known[_plain(name)] for name in names if _plain(name) in known}
 
 
 def _plain(name: str) -> str:
