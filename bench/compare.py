@@ -7,8 +7,8 @@ takes is set against a yardstick of the same turn that has none of its code, the
 today is slower for both. Where a result has no such runs it is the contender `cached`, which would hide a change of
 what both share; or nothing, and then the machine's speed is in the verdict; it is said which. A change counts where it
 is larger than --noise and would come by chance less than once in twenty comparisons of whole results (t-test of the
-logarithms of the paired ratios, Holm's correction over the queries). Exit code 1 where a query is slower, 2 where the
-two results are not of the same work.
+logarithms of the paired ratios, Holm's correction over the queries). Exit code 1 where a query is slower or has no run
+any more, 2 where the two results are not of the same work.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 __all__ = ["Verdict", "changes", "unlike", "verdicts"]
 
 _OURS, _YARDSTICKS = "sparkllm", ("udf", "cached")
-_ALIKE = ("model", "rows", "max_tokens", "seed", "cores")
+_ALIKE = ("model", "rows", "max_tokens", "seed", "cores", "cache_tokens")
 _FEWEST, _DOUBT = 4, 0.05
 
 Runs = dict[str, dict[int, dict[str, float]]]  # query -> turn -> contender -> seconds
@@ -58,13 +58,26 @@ def main() -> int:
     if not found:
         print("expected a query that both results have; found none", file=sys.stderr)
         return 2
-    return 1 if any(one.said == "slower" for one in found) else 0
+    lost = [query for query, turns in _runs(old).items() if turns and not _runs(new).get(query)]
+    for query in lost:
+        print(f"{query:32} no run any more")
+    return 1 if lost or any(one.said == "slower" for one in found) else 0
 
 
 def unlike(old: dict[str, Any], new: dict[str, Any]) -> str:
     """In what two results differ so that their seconds cannot be compared."""
     pairs = ((name, old.get(name), new.get(name)) for name in _ALIKE)
-    return ", ".join(f"{name} {before} and {after}" for name, before, after in pairs if before != after)
+    said = [f"{name} {before} and {after}" for name, before, after in pairs if before != after]
+    before, after = (
+        {(run["query"], run["order"], run["turn"]): run["table_rows"] for run in record["runs"] if "table_rows" in run}
+        for record in (old, new)
+    )
+    said += [
+        f"rows of {', '.join(map(str, turn))}: {before[turn]} and {after[turn]}"
+        for turn in sorted(before.keys() & after.keys())
+        if before[turn] != after[turn]
+    ][:1]
+    return ", ".join(said)
 
 
 def verdicts(old: dict[str, Any], new: dict[str, Any], noise: float = 0.03) -> tuple[str, list[Verdict]]:
@@ -72,7 +85,8 @@ def verdicts(old: dict[str, Any], new: dict[str, Any], noise: float = 0.03) -> t
     before, after = _runs(old), _runs(new)
     shared = [query for query in before if query in after]
     yardstick = next((name for name in _YARDSTICKS if shared and all(
-        name in run for runs in (before, after) for query in shared for run in runs[query].values()
+        sum(name in run for run in runs[query].values()) >= min(_FEWEST, len(runs[query]))
+        for runs in (before, after) for query in shared
     )), "")  # fmt: skip
     logs = {query: changes(before[query], after[query], yardstick) for query in shared}
     chances = {query: _chance(values) for query, values in logs.items()}
@@ -81,12 +95,20 @@ def verdicts(old: dict[str, Any], new: dict[str, Any], noise: float = 0.03) -> t
 
 
 def changes(before: dict[int, dict[str, float]], after: dict[int, dict[str, float]], yardstick: str) -> list[float]:
-    """Of each turn that both have, the logarithm of sparkllm's new seconds by its old ones, by the yardstick's."""
+    """Of each turn that both have, the logarithm of sparkllm's new seconds by its old ones, by the yardstick's.
+
+    A turn whose yardstick failed is left out.
+    """
 
     def level(run: dict[str, float]) -> float:
         return float(np.log(run[_OURS]) - (np.log(run[yardstick]) if yardstick else 0.0))
 
-    return [level(after[turn]) - level(before[turn]) for turn in before if turn in after]
+    turns = [turn for turn in before if turn in after]
+    return [
+        level(after[turn]) - level(before[turn])
+        for turn in turns
+        if not yardstick or (yardstick in before[turn] and yardstick in after[turn])
+    ]
 
 
 def _verdict(query: str, logs: list[float], chance: float, noise: float) -> Verdict:

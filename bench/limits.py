@@ -32,6 +32,7 @@ import sparkllm
 CORES = 16  # Spark's task slots, not the machine's: what waits for the engine takes no core
 CASES = ("rows", "long", "columns", "partitions", "fair")
 MEGABYTE, WARM_ROWS = 1_000_000, 40_000
+FEW = "SELECT count(llm('Is it good?', string(id))) AS answered FROM range(4)"
 
 Case = Callable[[], dict[str, Any]]
 
@@ -132,6 +133,7 @@ def long_rows(spark: SparkSession, rows: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"rows": rows, "bytes": MEGABYTE}
     for name, length in (("too long", 0), ("taken", 2_000_000)):
         spark.conf.set("spark.sparkllm.maxModelLen", str(length))
+        timed(spark, FEW)  # the engine is there
         words = MEGABYTE // 5
         seconds, row = timed(
             spark,
@@ -150,6 +152,7 @@ def many_columns(spark: SparkSession, columns: int) -> dict[str, Any]:
     """Fields of very different numbers of values, so that there is an order to find; and the search per row."""
     spark.conf.set("spark.sparkllm.maxModelLen", "100000")
     spark.conf.set("spark.sparkllm.tasks", "2")  # the search for an order takes a core, other than the engine
+    timed(spark, FEW)
     fields = ", ".join(f"concat('v', hash(id, {i}) % {1 + i * i}) AS field_{i}" for i in range(columns))
     names = ", ".join(f"field_{i}" for i in range(columns))
     spark.sql(f"SELECT {fields} FROM range(5000)").write.mode("overwrite").saveAsTable("wide")

@@ -34,7 +34,7 @@ COLUMNS = {
 
 
 def test_the_suite_has_the_papers_sixteen_queries() -> None:
-    of_the_paper = [query.kind for query in queries() if "not one of the paper's" not in query.text]
+    of_the_paper = [query.kind for query in queries() if query.of_the_paper]
     kinds = {kind: of_the_paper.count(kind) for kind in set(of_the_paper)}
     assert kinds == {"filter": 5, "projection": 5, "multi": 2, "aggregation": 2, "rag": 2}
 
@@ -46,7 +46,7 @@ def test_every_query_is_one_for_the_optimizer_and_for_the_udf(spark: SparkSessio
     assert len(rows.orderBy(text_of(query, rows)).collect()) == 1
     plan = spark.sql(query.text)._jdf.queryExecution().optimizedPlan().toString()
     assert plan.count("LLMEval") == query.text.count("llm(")
-    spark.udf.register("own_engine", lambda prompt, data, labels: (json.loads(labels) or ["text"])[0])
+    spark.udf.register("own_engine", lambda prompt, data, labels, run: (json.loads(labels) or ["text"])[0])
     spark.sql(asked_by_udf(query.text)).collect()
 
 
@@ -132,11 +132,52 @@ def test_the_command_fails_where_a_query_is_slower_and_refuses_other_work(tmp_pa
     assert (done.returncode, "model m and another" in done.stderr) == (2, True)
 
 
+def test_a_query_that_has_no_run_any_more_fails_the_command(tmp_path: Path) -> None:
+    broken = record(FASTER)
+    broken["runs"] += [run | {"query": "filter_tweets"} for run in broken["runs"]]
+    done = compared(tmp_path, broken, record(FASTER))
+    assert done.returncode == 1
+    assert "filter_tweets, as is" in done.stdout
+    assert "no run any more" in done.stdout
+
+
+def test_a_yardstick_that_failed_in_one_turn_is_one_for_the_others() -> None:
+    old, new = record(FASTER), record(times(1.0, sparkllm=1.3))
+    new["runs"] = [run for run in new["runs"] if (run["contender"], run["turn"]) != ("udf", 2)]
+    yardstick, [verdict] = verdicts(old, new)
+    assert (yardstick, verdict.said, verdict.turns) == ("udf", "slower", 4)
+
+
+def test_other_rows_are_other_work(tmp_path: Path) -> None:
+    small, large = record(FASTER), record(FASTER)
+    for result, rows in ((small, 1019), (large, 15000)):
+        for run in result["runs"]:
+            run["table_rows"] = rows
+    done = compared(tmp_path, small, large)
+    assert (done.returncode, "rows of filter_beer, as is, 0: 1019 and 15000" in done.stderr) == (2, True)
+
+
 def test_the_report_has_seconds_tokens_and_speed_ups() -> None:
     shown = show(record({"cached": [2.0, 2.2, 1.8], "sparkllm": [1.0, 1.1, 0.9]}))
-    assert "| cached | 2.00 (1.90-2.10) |  | 10 | 100 | 50 | 50 | 50.0 % | 10 | 2.00 (2.00-2.00) | 1.00 (1" in shown
-    assert "| geometric mean | **2.00** |" in shown
+    assert (
+        "| cached | 3 | 2.00 (1.90-2.10) |  | 0 | 10 | 100 | 50 | 50 | 50.0 | 10 | 2.00 (2.00-2.00) | 1.00 (1" in shown
+    )
+    assert "| geometric mean | **2.00** of 1 |" in shown
     assert "without bird: no file" in shown
+
+
+def test_turns_are_paired_by_their_rows_where_a_run_has_failed() -> None:
+    result = record({"udf": [10.0, 10.0, 30.0, 30.0, 30.0], "sparkllm": [5.0, 5.0, 15.0, 15.0, 15.0]})
+    result["runs"] = [run for run in result["runs"] if (run["contender"], run["turn"]) != ("udf", 1)]
+    assert "| udf | 4 | 30.00 (25.00-30.00) |" in show(result)
+    assert "| filter_beer, as is | 2.00 (2.00-2.00) |" in show(result)
+
+
+def test_rows_without_an_answer_are_in_the_report() -> None:
+    result = record({"sparkllm": [1.0, 1.0, 1.0]})
+    for run in result["runs"]:
+        run |= {"table_rows": 50, "too_long": 2, "engine_killed": 1}
+    assert "| sparkllm | 3 | 1.00 (1.00-1.00) | 50 | 3 | 10 |" in show(result)
 
 
 def test_the_report_says_how_much_of_what_saved_tokens_allow_is_reached() -> None:

@@ -13,12 +13,13 @@ r-th turn takes the r-th slice of --rows rows; 0 is the whole table. Every run i
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,13 @@ def main() -> int:
         "missing": missing,
         "contenders": {name: CONTENDERS[name].means for name in args.contenders},
     }
+    record |= {"of_the_paper": [query.name for query in wanted if query.of_the_paper]}
     record |= {"bounds": {}, "runs": [], "failed": []}
-    stage = Stage(args.model, args.max_tokens)
+    stage = Stage(args.model, args.max_tokens, args.kv_cache_gib)
+    record["cache_tokens"] = stage.cache_tokens()
     try:
-        for run in runs(stage, wanted, {name: read(there[name]) for name in {q.table for q in wanted}}, args, record):
-            record["runs"].append(run)
-            print(f"{run['query']}, {run['order']}, {run['turn']}, {run['contender']}: {run['seconds']:.1f} s",
-                  file=sys.stderr, flush=True)  # fmt: skip
+        for about, result in runs(stage, wanted, {name: read(there[name]) for name in {q.table for q in wanted}}, args):
+            keep(record, about, result)
             if args.json:
                 args.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     finally:
@@ -78,6 +79,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--orders", nargs="+", default=list(ORDERS), choices=list(ORDERS))
     parser.add_argument("--rows", type=int, default=2000, help="of a slice; 0 is the whole table")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--kv-cache-gib",
+        type=float,
+        default=0.0,
+        help="of each engine; rows' order matters where it is smaller than a slice",
+    )
     parser.add_argument("--max-tokens", type=int, default=16, help="of an answer without labels")
     parser.add_argument("--seed", type=int, default=0, help="of the shuffle and of the turns' order")
     parser.add_argument("--json", type=Path, help="write every run to this file")
@@ -95,39 +102,59 @@ def command(args: argparse.Namespace) -> str:
         )
         if asked != known
     )
+    some += f" --kv-cache-gib {args.kv_cache_gib:g}" if args.kv_cache_gib else ""
     return (
         f"python -m bench.llmsql --data FOLDER --model {Path(args.model).name}{some} --rows {args.rows} "
         f"--repeats {args.repeats} --max-tokens {args.max_tokens} --seed {args.seed}"
     )
 
 
+Result = dict[str, Any] | Exception
+
+
+def keep(record: dict[str, Any], about: dict[str, Any], result: Result) -> None:
+    """Put down what came of a run, or why nothing did, and say so."""
+    named = f"{about['query']}, {about['order']}, {about['turn']}, {about.get('contender', 'slice')}"
+    if isinstance(result, Exception):  # the other runs are worth having
+        record["failed"].append(about | {"error": str(result)[:500]})
+        print(f"{named} failed: {result}", file=sys.stderr, flush=True)
+    elif "contender" in about:
+        record["runs"].append(about | result)
+        print(f"{named}: {result['seconds']:.1f} s", file=sys.stderr, flush=True)
+    else:
+        record["bounds"][f"{about['query']}, {about['order']}"] = result["calls"]
+
+
 def runs(
-    stage: Stage, wanted: list[Query], tables: dict[str, pa.Table], args: argparse.Namespace, record: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Every run, turn by turn."""
+    stage: Stage, wanted: list[Query], tables: dict[str, pa.Table], args: argparse.Namespace
+) -> Iterator[tuple[dict[str, Any], Result]]:
+    """(what was run, what came of it), turn by turn; without a contender it is about the first turn's rows."""
     order_of_turns = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
-        for query in wanted:
-            for order in args.orders:
-                for turn in range(args.repeats):
-                    path = slice_of(tables[query.table], order, turn, args, Path(folder))
-                    rows = short_enough(stage, stage.spark.read.parquet(str(path)))
-                    count = rows.count()
-                    if not turn:
-                        record["bounds"][f"{query.name}, {order}"] = bound(stage, query, rows)
-                    names = order_of_turns.sample(args.contenders, len(args.contenders))
-                    for name in names:
-                        about = {"query": query.name, "order": order, "turn": turn, "contender": name}
-                        about["table_rows"] = count
-                        try:
-                            yield about | stage.run(name, query, rows)
-                        except Exception as error:  # the other runs are worth having
-                            record["failed"].append(about | {"error": str(error)[:500]})
-                            print(f"{query.name}, {order}, {turn}, {name} failed: {error}", file=sys.stderr)
+        for query, order, turn in itertools.product(wanted, args.orders, range(args.repeats)):
+            about = {"query": query.name, "order": order, "turn": turn}
+            path = slice_of(tables[query.table], order, turn, args, Path(folder))
+            rows = short_enough(stage, stage.spark.read.parquet(str(path)))
+            count = rows.count()
+            if not count:
+                yield about, ValueError("no row of this slice is short enough for the model")
+                continue
+            if not turn:
+                yield about, tried(shared, stage, query, rows, count)
+            for name in order_of_turns.sample(args.contenders, len(args.contenders)):
+                yield about | {"contender": name, "table_rows": count}, tried(stage.run, name, query, rows)
+
+
+def tried(work: Callable[..., dict[str, Any]], *given: Any) -> Result:
+    """What came of it, or what went wrong."""
+    try:
+        return work(*given)
+    except Exception as error:
+        return error
 
 
 def slice_of(table: pa.Table, order: str, turn: int, args: argparse.Namespace, folder: Path) -> Path:
-    """The rows of a turn, as a folder with files for two tasks on each core; slices begin anew where the table ends."""
+    """The rows of a turn, as a folder with a file for each core's task; slices begin anew where the table ends."""
     if order == "shuffled":
         table = table.take(pa.array(np.random.default_rng(args.seed).permutation(table.num_rows)))
     if args.rows and args.rows < table.num_rows:
@@ -136,9 +163,8 @@ def slice_of(table: pa.Table, order: str, turn: int, args: argparse.Namespace, f
     path = folder / f"{order}-{turn}"
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
-    files = 2 * usable_cores()
-    each = -(-table.num_rows // files)
-    for i in range(files):
+    each = -(-table.num_rows // usable_cores())
+    for i in range(usable_cores()):
         part = table.slice(i * each, each)
         # as large as their texts: of tables below 256 KB nothing is brought together
         pa.parquet.write_table(part, path / f"{i}.parquet", compression="none", use_dictionary=False)
@@ -151,11 +177,11 @@ def short_enough(stage: Stage, rows: Any) -> Any:
     return rows.where(f"{size} < {2 * (stage.max_model_len - 256)}")
 
 
-def bound(stage: Stage, query: Query, rows: Any) -> list[float]:
-    """For each call, the share of its data's tokens that no order of rows and fields can have shared more of, 0..1."""
+def shared(stage: Stage, query: Query, rows: Any, count: int) -> dict[str, Any]:
+    """For each call, the share of its data's tokens in cells that sparkllm's order shares, and the most there is."""
     rows.createOrReplaceTempView(query.table)
-    calls = sparkllm.explain(query.text, stage.spark, rows=rows.count()).calls
-    return [call.sampled.most_shared for call in calls if call.sampled is not None]
+    sampled = [call.sampled for call in sparkllm.explain(query.text, stage.spark, rows=count).calls]
+    return {"calls": [{"shared": s.shared, "most_shared": s.most_shared} for s in sampled if s is not None]}
 
 
 if __name__ == "__main__":

@@ -1,17 +1,21 @@
-"""What speed-up over another contender the saved prompt tokens allow, and how much of it is reached.
+"""What speed-up the saved prompt tokens allow.
 
 by tokens   prompt tokens that the other one computed by those that sparkllm did: for answers of a token or two, where
             the prompts are all that there is to do
-by line     seconds of the other one by those that sparkllm would take, were its prompt tokens all that is saved: on the
-            line through (computed tokens, seconds) of the same engine without and with its prefix cache, which ask the
-            same and answer the same; its height at no tokens is decoding, and what each request takes
+by line     seconds at the other one's computed tokens by those at sparkllm's, on a line through (computed tokens,
+            seconds) of contenders that sparkllm's code does not order for: one engine, the same requests, the same
+            answers' lengths; its height at no tokens is decoding, and what each request takes
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["by_line", "by_tokens", "computed"]
+import numpy as np
+from scipy.optimize import nnls
+
+__all__ = ["Line", "by_tokens", "computed"]
 
 Run = dict[str, Any]
 
@@ -30,17 +34,22 @@ def by_tokens(other: Run, ours: Run) -> float:
     return computed(other) / max(1, computed(ours))
 
 
-def by_line(uncached: Run, cached: Run, ours: Run) -> float | None:
-    """The bound of the speed-up over `cached`; None where the two runs tell no line.
+class Line:
+    """Seconds by computed tokens: least squares, neither height nor slope below 0.
 
-    >>> uncached = {"prompt_tokens": 100, "cached_tokens": 0, "seconds": 12.0}
-    >>> cached = {"prompt_tokens": 100, "cached_tokens": 50, "seconds": 7.0}
-    >>> round(by_line(uncached, cached, {"prompt_tokens": 100, "cached_tokens": 90}), 2)
+    >>> tokens = {"prompt_tokens": 100, "cached_tokens": 0}, {"prompt_tokens": 100, "cached_tokens": 50}
+    >>> line = Line([tokens[0] | {"seconds": 12.0}, tokens[1] | {"seconds": 7.0}])
+    >>> round(line.bound(tokens[1], {"prompt_tokens": 100, "cached_tokens": 90}), 2)
     2.33
     """
-    tokens = computed(uncached) - computed(cached)
-    seconds = uncached["seconds"] - cached["seconds"]
-    if tokens <= 0 or seconds <= 0:
-        return None
-    would = cached["seconds"] - (computed(cached) - computed(ours)) * seconds / tokens
-    return float(cached["seconds"] / would) if would > 0 else None
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        tokens = np.array([computed(run) for run in runs], dtype=float)
+        (self.height, self.slope), _ = nnls(
+            np.column_stack((np.ones_like(tokens), tokens)), [r["seconds"] for r in runs]
+        )
+
+    def bound(self, other: Run, ours: Run) -> float:
+        """What speed-up over `other` it allows."""
+        ends = (self.height + self.slope * computed(run) for run in (other, ours))
+        return float(next(ends) / next(ends))

@@ -2,14 +2,14 @@
 
 All run in one Spark session, on the same model with the same arguments and batch limits of vLLM. Before each run the
 contender's engines are there and warm, and the prefix cache is empty. Nothing is learnt from run to run: what filters
-keep is guessed anew. Engines of other contenders stay in memory, idle; where there is room for one, as on a GPU, give
-`uncached` and `udf`, which have engines of their own, a run by themselves (--contenders).
+keep is guessed anew. Engines of other contenders stay in memory, idle: `uncached` and `speculation` have one of their
+own, and `udf` one in every Python worker; where there is room for one, as on a GPU, leave those out (--contenders).
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +17,10 @@ from typing import Any
 from pyspark.accumulators import AccumulatorParam
 from pyspark.sql import DataFrame, SparkSession
 
-from bench.llmsql.own_engine import FUNCTION, Counts, asked_by_udf, by_udf, fields_of, forget_prefixes
+from bench.llmsql.own_engine import FUNCTION, Counts, asked_by_udf, by_udf, fields_of
 from bench.llmsql.suite import Query
 from bench.llmsql.timed_session import TimedSession
+from sparkllm.backend.cores import usable_cores
 from sparkllm.backend.cpu_dtype import fastest_dtype
 from sparkllm.backend.model_path import resolve
 
@@ -27,6 +28,7 @@ __all__ = ["CONTENDERS", "Contender", "Stage", "text_of"]
 
 _RULES = ("dedup", "orderFields", "orderRows", "coLocate", "orderCascade")
 _SEQUENCES, _BATCHED_TOKENS = 128, 2048  # vLLM's own limits differ between its ways to be called
+_NO_COUNTS = dict.fromkeys(("requests", "prompt_tokens", "cached_tokens", "output_tokens"), 0)
 _OTHER = "SELECT llm('Say a word.', concat('text number ', id * 7919 % 1000)) FROM range(64)"
 
 
@@ -76,28 +78,34 @@ class Stage:
     Args:
         model: demo, or a folder.
         max_tokens: of an answer without labels.
+        kv_cache_gib: of each engine; 0 leaves it to sparkllm and, on a GPU, to vLLM.
         max_model_len: of the engines, in tokens.
     """
 
-    def __init__(self, model: str, max_tokens: int, max_model_len: int = 2048) -> None:
-        cores = len(os.sched_getaffinity(0))
+    def __init__(self, model: str, max_tokens: int, kv_cache_gib: float = 0.0, max_model_len: int = 2048) -> None:
         self._timed = TimedSession(
             model=model,
-            master=f"local[{cores}]",
+            master=f"local[{usable_cores()}]",
             max_tokens=max_tokens,
             max_model_len=max_model_len,
             max_num_seqs=_SEQUENCES,
+            kv_cache_gib=kv_cache_gib,
             engine_options=_options(),
         )
         self.spark: SparkSession = self._timed.spark
-        self._partitions, self.max_model_len = cores, max_model_len
-        self._arguments = _arguments(resolve(model), max_model_len)
+        self.max_model_len = max_model_len
+        self._arguments = _arguments(resolve(model), max_model_len, kv_cache_gib)
+        self._runs = itertools.count(1)
         self._counted = self.spark.sparkContext.accumulator({}, _Sum())
         self.spark.udf.register(FUNCTION, by_udf(self._arguments, max_tokens, self._counted))
 
     def close(self) -> None:
         """End engines and session."""
         self._timed.close()
+
+    def cache_tokens(self) -> int:
+        """What sparkllm's engine holds in its KV cache; 0 where it does not say."""
+        return self._timed.engine().info.cache_tokens
 
     def run(self, name: str, query: Query, rows: DataFrame) -> dict[str, Any]:
         """One measured run over `rows`: seconds from the query's text to its last row, and what was asked."""
@@ -123,12 +131,13 @@ class Stage:
         return self._timed.measure(query.text)
 
     def _by_udf(self, query: Query) -> dict[str, Any]:
-        arguments = self._arguments
-        each = self.spark.range(0, self._partitions, 1, self._partitions)
-        each.mapInArrow(lambda batches: forget_prefixes(arguments, batches), "id long").count()
-        self._counted.value = {}
-        seconds = self._timed.seconds(asked_by_udf(query.text))
-        return {"seconds": seconds, **self._counted.value}
+        """The first run in which no worker had to make its engine: two calls have more workers than one."""
+        while True:
+            self._timed.seconds(asked_by_udf(_OTHER))
+            self._counted.value = {}
+            seconds = self._timed.seconds(asked_by_udf(query.text, next(self._runs)))
+            if not self._counted.value.get("engines"):
+                return {"seconds": seconds, **_NO_COUNTS, **self._counted.value}
 
 
 class _Sum(AccumulatorParam[Counts]):
@@ -140,15 +149,16 @@ class _Sum(AccumulatorParam[Counts]):
 
 
 def text_of(query: Query, rows: DataFrame) -> Any:
-    """The fields of the query's last call, as its prompt has them."""
+    """The fields of the query's call with the most of them, as its prompt has them."""
     from pyspark.sql import functions as F
 
     names = [f"`{name}`" for name in rows.columns]  # Spark sorts by no star
-    fields = [name for field in fields_of(query.text)[-1] for name in (names if field == "*" else [field])]
+    calls = [[n for field in call for n in (names if field == "*" else [field])] for call in fields_of(query.text)]
+    fields = max(calls, key=len)
     return F.to_json(F.expr(f"struct({', '.join(fields)})"))
 
 
-def _arguments(model: str, max_model_len: int) -> dict[str, Any]:
+def _arguments(model: str, max_model_len: int, kv_cache_gib: float) -> dict[str, Any]:
     """Of `vllm.LLM`, as sparkllm has them for its own engine on a CPU."""
     arguments: dict[str, Any] = {
         "model": model,
@@ -160,6 +170,7 @@ def _arguments(model: str, max_model_len: int) -> dict[str, Any]:
     import torch
 
     if not torch.cuda.is_available():
-        gib = 1024**3
-        arguments |= {"dtype": fastest_dtype(), "enforce_eager": True, "block_size": 32, "kv_cache_memory_bytes": gib}
+        arguments |= {"dtype": fastest_dtype(), "enforce_eager": True, "block_size": 32}
+    if kv_cache_gib or not torch.cuda.is_available():
+        arguments["kv_cache_memory_bytes"] = int((kv_cache_gib or 1.0) * 1024**3)
     return arguments

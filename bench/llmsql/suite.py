@@ -39,6 +39,11 @@ class Query:
     table: str
     text: str
 
+    @property
+    def of_the_paper(self) -> bool:
+        """Whether LLM-SQL has it, too."""
+        return "not one of the paper's" not in self.text
+
 
 @dataclass(frozen=True)
 class Source:
@@ -53,6 +58,8 @@ def queries(folder: Path = _HERE / "queries") -> tuple[Query, ...]:
 
     >>> [query.kind for query in queries()].count("filter"), len(queries())
     (6, 20)
+    >>> [query.of_the_paper for query in queries()].count(True)
+    16
     """
     files = sorted(folder.glob("*.sql"))
     return tuple(Query(f.stem, *_kind_and_table(f.stem), f.read_text(encoding="utf-8")) for f in files)

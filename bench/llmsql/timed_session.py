@@ -12,12 +12,12 @@ from pyspark.sql import SparkSession
 
 import sparkllm
 from bench.llmsql.where_time_goes import WhereTimeGoes
-from sparkllm.backend.client import connect
+from sparkllm.backend.client import EngineClient, connect
 
 __all__ = ["TimedSession"]
 
 _COUNTS = ("rows", "requests", "prompt_tokens", "cached_tokens", "static_tokens", "cached_data_tokens",
-           "output_tokens", "too_long", "truncated", "null_fields", "engine_error")  # fmt: skip
+           "output_tokens", "null_fields", "too_long", "truncated", "engine_error", "engine_killed")  # fmt: skip
 _QUIET = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
 
 
@@ -43,6 +43,11 @@ class TimedSession:
         self.spark.stop()
         self._folder.cleanup()
 
+    def engine(self) -> EngineClient:
+        """The one of the settings as they are now."""
+        settings = {k: v for k, v in self.spark.conf.getAll.items() if k.startswith("spark.sparkllm.")}
+        return connect(sparkllm.LLMConfig.from_spark(settings), None, self.spark.sparkContext.applicationId)
+
     def seconds(self, sql: str) -> float:
         """From a query's text to its last row."""
         began = time.perf_counter()
@@ -51,9 +56,7 @@ class TimedSession:
 
     def measure(self, sql: str) -> dict[str, Any]:
         """A query that finds its engine with an empty prefix cache: its seconds, what was asked, and `where`."""
-        settings = {k: v for k, v in self.spark.conf.getAll.items() if k.startswith("spark.sparkllm.")}
-        engine = connect(sparkllm.LLMConfig.from_spark(settings), None, self.spark.sparkContext.applicationId)
-        engine.reset_prefix_cache()
+        self.engine().reset_prefix_cache()
         self._where.begin(self.spark)
         seconds = self.seconds(sql)
         report = sparkllm.last_report(self.spark)
