@@ -14,6 +14,7 @@ from sparkllm.spec.step_time import Step, StepTime
 
 __all__ = ["DraftsAtHand", "Planner"]
 
+_LOOK = 16  # drafts of a probe that takes drafting: they carry the next plan past a step in the time curve
 _CERTAINLY = 0.85  # of what may be risked: predicted times change until drafts are there, and would else be in vain
 
 
@@ -63,7 +64,7 @@ class Planner:
         if not free:
             # What this step spends beyond what it should earn is not there for the next one.
             spent = float(verify[plan.drafts + len(probes)] - verify[0]) - (plan.tokens - step.batch) * token
-            next_length = self._next_length(ahead, alone, draft, limit - max(0.0, spent), token, known.trials)
+            next_length = self._next_length(step, ahead, alone, draft, limit - max(0.0, spent), token, known.trials)
         plan.lengths[probes] += 1
         return plan.lengths, next_length
 
@@ -80,10 +81,13 @@ class Planner:
         return probes
 
     def _next_length(
-        self, gains: Gains, verify: Floats, draft: Floats, left: float, token: float, trials: Floats
+        self, step: Step, gains: Gains, verify: Floats, draft: Floats, left: float, token: float, trials: Floats
     ) -> int:
         """What the drafter is asked for at the end of this step, to be verified in one like it."""
         length, _ = gains.best_length(verify, draft, _CERTAINLY * left, token)
         if length or not self._allowance.may_probe or not self._allowance.thin(trials).any():
             return length
-        return int(float(draft[1] - draft[0] + verify[1] - verify[0]) <= left)
+        look = verify[1 : 1 + min(_LOOK, step.batch)] - verify[0]
+        worth = look <= token * np.arange(1, len(look) + 1)  # what so many drafts could gain
+        number = int(np.flatnonzero(worth).max(initial=0))
+        return int(float(draft[1] - draft[0] + look[number]) <= left)

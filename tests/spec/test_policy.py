@@ -86,15 +86,29 @@ def test_a_profile_wrong_by_half_costs_little(batch: int, acceptance: float, sha
     assert steady >= 0.94 * max(goodputs(batch, acceptance, "model"))
 
 
-def test_drafts_that_pay_are_asked_for_behind_a_step_in_the_time_curve() -> None:
-    """Times of 56 M parameters in bfloat16: 65 to 192 tokens take 22 ms more than 64, more than is lent at start."""
-    points = [(64, 0, 0.0295), (65, 0, 0.0515), (128, 0, 0.0519), (192, 0, 0.052), (256, 0, 0.0694), (576, 0, 0.142)]
-    truth = StepTime(Profile(points, [(64, 0, 0.0), (64, 1, 0.0031), (64, 4, 0.0081), (64, 8, 0.0122)]))
-    policy, work = DraftPolicy(8, truth, "model"), Steady(64, 0.9, 150)
-    run(work, policy, truth, "model", 0, NOISE)
+def behind_a_step(measured: tuple[int, ...]) -> StepTime:
+    """Times of 56 M parameters in bfloat16: 65 to 192 tokens take 22 ms more than 64, more than is lent at start.
+
+    Of those between, a profile has only what was `measured`.
+    """
+    points = [(64, 0, 0.0295), *((n, 0, 0.0515) for n in measured), (192, 0, 0.052), (256, 0, 0.0694), (576, 0, 0.142)]
+    return StepTime(Profile(points, [(64, 0, 0.0), (64, 1, 0.0031), (64, 4, 0.0081), (64, 8, 0.0122)]))
+
+
+@pytest.mark.parametrize("measured", [(65, 128), (128,)])
+@pytest.mark.parametrize("before", [None, 0.3])
+def test_drafts_that_pay_are_found_behind_a_step_in_the_time_curve(
+    measured: tuple[int, ...], before: float | None
+) -> None:
+    truth = behind_a_step(measured)
+    policy, work = DraftPolicy(8, truth, "model"), Steady(64, before or 0.9, 200 if before else 0)
+    if before:
+        run(work, policy, truth, "model", 2, NOISE)
+        assert policy.summary()["steps_without_drafts"] > 150
+    run(work.go_on(200, 0.9), policy, truth, "model", 0, NOISE)
     outcome = run(work.go_on(100), policy, truth, "model", 1, NOISE)
     best = max(64 * (1 - 0.9 ** (k + 1)) / 0.1 / truth.seconds(Step(64, 64 * k, draft_length=k)) for k in range(9))
-    assert best > 1.4 * 64 / truth.seconds(Step(64))
+    assert best > 1.3 * 64 / truth.seconds(Step(64))
     assert outcome.expected / outcome.seconds >= 0.97 * best
 
 
