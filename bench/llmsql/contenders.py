@@ -28,6 +28,7 @@ __all__ = ["CONTENDERS", "Contender", "Stage", "text_of"]
 
 _RULES = ("dedup", "orderFields", "orderRows", "coLocate", "orderCascade")
 _SEQUENCES, _BATCHED_TOKENS = 128, 2048  # vLLM's own limits differ between its ways to be called
+_UDF_TRIES = 3
 _NO_COUNTS = dict.fromkeys(("requests", "prompt_tokens", "cached_tokens", "output_tokens"), 0)
 _OTHER = "SELECT llm('Say a word.', concat('text number ', id * 7919 % 1000)) FROM range(64)"
 
@@ -131,13 +132,19 @@ class Stage:
         return self._timed.measure(query.text)
 
     def _by_udf(self, query: Query) -> dict[str, Any]:
-        """The first run in which no worker had to make its engine: two calls have more workers than one."""
-        while True:
+        """The first run in which no worker had to make its engine: two calls have more workers than one.
+
+        Raises:
+            RuntimeError: there was none. Spark ends Python workers that are idle for a minute, and with two calls some
+                are, while others make their engines.
+        """
+        for _ in range(_UDF_TRIES):
             self._timed.seconds(asked_by_udf(_OTHER))
             self._counted.value = {}
             seconds = self._timed.seconds(asked_by_udf(query.text, next(self._runs)))
             if not self._counted.value.get("engines"):
                 return {"seconds": seconds, **_NO_COUNTS, **self._counted.value}
+        raise RuntimeError(f"in each of {_UDF_TRIES} runs a Python worker had no engine yet, and had to make one")
 
 
 class _Sum(AccumulatorParam[Counts]):
