@@ -30,6 +30,7 @@ PARTS = ("planning", "other stages", "task start", "rows and Arrow", "dedup and 
 _PLAIN = ("uncached", "cached", "sorted")  # one engine, nothing of sparkllm's order
 _NULLS = ("null_fields", "too_long", "truncated", "engine_error", "engine_killed")
 _FEWEST_FOR_A_LINE = 6
+_REACHED = ("|  | speed-up | by tokens | reached | by line | reached |", "| --- | ---: | ---: | ---: | ---: | ---: |")
 
 Floats = npt.NDArray[np.float64]
 Run = dict[str, Any]
@@ -64,7 +65,8 @@ def show(record: dict[str, Any]) -> str:
         if bounds := record["bounds"].get(f"{query}, {order}"):
             lines += ["", *_shared(bounds)]
     lines += ["", "## Speed-up of sparkllm", "", *_summary(record)]
-    lines += ["", "## Speed-up over `cached` by what saved prompt tokens allow", "", *_reached(record)]
+    if reached := _reached(record):
+        lines += ["", "## Speed-up over `cached` by what saved prompt tokens allow", "", *_REACHED, *reached]
     lines += ["", "## Where sparkllm's time goes, in %", "", *_where(record)]
     return "\n".join([*lines, ""])
 
@@ -134,7 +136,7 @@ def _shared(calls: list[dict[str, float]]) -> list[str]:
 
 
 def _reached(record: dict[str, Any]) -> list[str]:
-    rows = [("", "speed-up", "by tokens", "reached", "by line", "reached"), ("---", *["---:"] * 5)]
+    rows = []
     for cell, turns in cells(record):
         if both := pairs(turns, "cached"):
             ratio = np.array(ratios(turns, "cached"))
@@ -176,7 +178,8 @@ def _summary(record: dict[str, Any]) -> list[str]:
     rows += [(", ".join(cell), *(spread(ratios(turns, name)) for name in names)) for cell, turns in found.items()]
     papers = {cell: turns for cell, turns in found.items() if cell[0] in record.get("of_the_paper", ())}
     rows.append(("geometric mean", *(_mean(found, name) for name in names)))
-    rows.append(("of the paper's queries", *(_mean(papers, name) for name in names)))
+    if papers:
+        rows.append(("of the paper's queries", *(_mean(papers, name) for name in names)))
     rows.append(("most, lower quartile", *(_most(found, name) for name in names)))
     return [f"| {' | '.join(row)} |" for row in rows]
 
