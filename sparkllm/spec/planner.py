@@ -87,7 +87,8 @@ class Planner:
         length, _ = gains.best_length(verify, draft, _CERTAINLY * left, token)
         if length or not self._allowance.may_probe or not self._allowance.thin(trials).any():
             return length
-        look = verify[1 : 1 + min(_LOOK, step.batch)] - verify[0]
+        # In a small batch one draft each is affordable before long: there, single drafts tell enough.
+        look = verify[1 : 1 + (_LOOK if step.batch > _LOOK else 1)] - verify[0]
         worth = look <= token * np.arange(1, len(look) + 1)  # what so many drafts could gain
         number = int(np.flatnonzero(worth).max(initial=0))
         return int(float(draft[1] - draft[0] + look[number]) <= left)
