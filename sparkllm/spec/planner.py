@@ -64,7 +64,7 @@ class Planner:
         if not free:
             # What this step spends beyond what it should earn is not there for the next one.
             spent = float(verify[plan.drafts + len(probes)] - verify[0]) - (plan.tokens - step.batch) * token
-            next_length = self._next_length(step, ahead, alone, draft, limit - max(0.0, spent), token, known.trials)
+            next_length = self._next_length(ahead, alone, draft, limit - max(0.0, spent), token, known.trials)
         plan.lengths[probes] += 1
         return plan.lengths, next_length
 
@@ -81,14 +81,14 @@ class Planner:
         return probes
 
     def _next_length(
-        self, step: Step, gains: Gains, verify: Floats, draft: Floats, left: float, token: float, trials: Floats
+        self, gains: Gains, verify: Floats, draft: Floats, left: float, token: float, trials: Floats
     ) -> int:
         """What the drafter is asked for at the end of this step, to be verified in one like it."""
         length, _ = gains.best_length(verify, draft, _CERTAINLY * left, token)
         if length or not self._allowance.may_probe or not self._allowance.thin(trials).any():
             return length
         # In a small batch one draft each is affordable before long: there, single drafts tell enough.
-        look = verify[1 : 1 + (_LOOK if step.batch > _LOOK else 1)] - verify[0]
+        look = verify[1 : 1 + (_LOOK if len(trials) > _LOOK else 1)] - verify[0]
         worth = look <= token * np.arange(1, len(look) + 1)  # what so many drafts could gain
         number = int(np.flatnonzero(worth).max(initial=0))
         return int(float(draft[1] - draft[0] + look[number]) <= left)
