@@ -32,6 +32,8 @@ class CallReport:
             where no task ran, () where each row had its own.
         rows: rows that entered LLMEval.
         distinct: distinct prompts among them, as far as one task sees.
+        pilot_rows: rows of them that were asked first, to find the order of the query's filters; their requests and
+            tokens are counted below.
         requests: prompts sent to vLLM or an endpoint; one that was under way when an engine died counts again when it
             is sent again.
         ledger_rows, ledger_prompts: rows and distinct prompts whose answer was kept from earlier, or asked for by
@@ -73,6 +75,7 @@ class CallReport:
     engine_error: int
     engine_killed: int
     budget: int
+    pilot_rows: int
     pools: Mapping[str, int] = field(default_factory=dict)
     model: str = ""
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -99,6 +102,8 @@ class CallReport:
         lines += [("  rows entering LLMEval", f"{self.rows:,}")]
         lines += [(f"  rows on {name}", f"{rows:,}") for name, rows in self.pools.items()]
         lines += [("  distinct prompts", f"{self.distinct:,}")]
+        if self.pilot_rows:
+            lines += [("  asked first, for the order", f"{self.pilot_rows:,}")]
         if self.ledger_rows or self.ledger_prompts:
             lines += [("  from the ledger", f"{self.ledger_prompts:,} prompts, {self.ledger_rows:,} rows")]
         lines += [

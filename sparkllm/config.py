@@ -196,6 +196,7 @@ class LLMConfig:
     optimizer_push_filters: bool = _setting(True, "Run filters that need no answer before the LLM.")
     optimizer_order_cascade: bool = _setting(True, "Order LLM calls by their cost and by the rows that filters drop.")
     optimizer_learn_selectivity: bool = _setting(True, "For that order, use what filters kept in earlier queries.")
+    optimizer_pilot_run: bool = _setting(True, "Where none tells, ask a few rows first to find that order.")
     optimizer_pull_above_join: bool = _setting(True, "Call above joins that may drop rows and never multiply them.")
     optimizer_reduce_by_join: bool = _setting(True, "Below other joins, call only for the rows that the join keeps.")
     optimizer_pull_above_window: bool = _setting(True, "Call above a window that a filter such as rn = 1 reads.")

@@ -73,6 +73,7 @@ CONTENDERS = {
     "no co-location": Contender("sparkllm, each task orders its own rows", off=("coLocate",)),
     "whole prompts": Contender("sparkllm, each prompt tokenised whole", off=("tokenizeCells",)),
     "no cascade": Contender("sparkllm, calls in the order in which they are written", off=("orderCascade",)),
+    "no pilot": Contender("sparkllm, the order of calls by a guess at what filters keep", off=("pilotRun",)),
     "learnt": Contender("sparkllm, which has seen in a run before what filters keep", learns=True, conf=_LEARNS),
     "speculation": Contender("sparkllm with drafts by n-grams", conf={"speculation": "ngram"}),
 }

@@ -12,21 +12,24 @@ import org.apache.spark.sql.types._
   * `llm('classify', title)` costs 70: 50 tokens for a text of unknown length, ten for each of the 2 tokens of its
   * longest label, and next to nothing for the instruction, which all prompts share.
   *
-  * Lengths are those of ANALYZE TABLE ... FOR COLUMNS where `spark.sql.cbo.enabled` is on; otherwise 200 characters
-  * for a text, an array or a map and 8 for anything else. An answer that is a field is as long as its call's output
-  * may be. The model does not look at rows that a guard leaves out, equal prompts, names of fields, or what else a
-  * cache may hold.
+  * Where requests of the call were counted (Evidence), those are its tokens. Otherwise lengths are those of ANALYZE
+  * TABLE ... FOR COLUMNS where `spark.sql.cbo.enabled` is on, or 200 characters for a text, an array or a map and 8 for
+  * anything else; and an answer that is a field is as long as its call's output may be. The model does not look at rows
+  * that a guard leaves out, equal prompts, names of fields, or what else a cache may hold.
   *
   * @param calls the calls whose answers are columns
-  * @param lengths mean characters of a column */
-case class CallCost(calls: Map[ExprId, LLMCall], lengths: Attribute => Option[Double]) {
+  * @param lengths mean characters of a column
+  * @param counted tokens of a call's requests */
+case class CallCost(
+    calls: Map[ExprId, LLMCall], lengths: Attribute => Option[Double], counted: LLMCall => Option[CallTokens]) {
   import CallCost._
 
   /** A whole number, so that sums do not depend on their order. */
   def apply(call: LLMCall): Double = {
     val instruction = call.spec.prompt.getOrElse(call.spec.text).length / charactersPerToken * sharedToken
-    val data = call.fields.map(field).sum / charactersPerToken
-    math.max(1, math.round(instruction + data + outputToken * outputTokens(call.spec))).toDouble
+    val tokens = counted(call).getOrElse(
+      CallTokens(call.fields.map(field).sum / charactersPerToken, outputTokens(call.spec)))
+    math.max(1, math.round(instruction + tokens.data + outputToken * tokens.output)).toDouble
   }
 
   private def field(e: Expression): Double = e match {
@@ -49,9 +52,11 @@ object CallCost {
   private val outputToken = 10.0
 
   /** For calls over the columns of `plan` and over answers. */
-  def apply(plan: LogicalPlan, calls: Map[ExprId, LLMCall]): CallCost = {
+  def apply(plan: LogicalPlan, calls: Map[ExprId, LLMCall], evidence: Seq[Evidence]): CallCost = {
     val known = KnownStatistics(plan).map(_.attributeStats).getOrElse(AttributeMap.empty[ColumnStat])
-    CallCost(calls, a => if (text(a)) known.get(a).flatMap(_.avgLen).map(_.toDouble) else None)
+    CallCost(
+      calls, a => if (text(a)) known.get(a).flatMap(_.avgLen).map(_.toDouble) else None,
+      call => evidence.flatMap(_.tokens(call, calls)).headOption)
   }
 
   private def text(e: Expression): Boolean = e.dataType.isInstanceOf[StringType]

@@ -5,24 +5,28 @@ import org.apache.spark.sql.catalyst.plans.logical._
 
 /** What one operator of a Cascade does to its rows. */
 sealed trait Step {
+  def expressions: Seq[Expression]
   def reads: AttributeSet
   def makes: Option[Attribute]
 }
 
 /** Appends an answer. */
 case class Ask(e: LLMEval) extends Step {
+  override def expressions: Seq[Expression] = e.call +: e.guard.toSeq
   override def reads: AttributeSet = e.references
   override def makes: Option[Attribute] = Some(e.result)
 }
 
 /** Appends a computed column. */
 case class Compute(column: Alias) extends Step {
+  override def expressions: Seq[Expression] = Seq(column)
   override def reads: AttributeSet = column.references
   override def makes: Option[Attribute] = Some(column.toAttribute)
 }
 
 /** Drops rows. */
 case class Keep(condition: Expression) extends Step {
+  override def expressions: Seq[Expression] = Seq(condition)
   override def reads: AttributeSet = condition.references
   override def makes: Option[Attribute] = None
 }
@@ -38,10 +42,14 @@ case class Cascade(base: LogicalPlan, steps: Seq[Step], output: Seq[Attribute]) 
     val top = steps.foldLeft(base) {
       case (child, Ask(e)) => e.copy(child = child)
       case (child, Compute(column)) => Project(child.output :+ column, child)
+      case (Filter(other, child), Keep(condition)) if other.deterministic => Filter(And(other, condition), child)
       case (child, Keep(condition)) => Filter(condition, child)
     }
     if (top.output.map(_.exprId) == output.map(_.exprId)) top else Project(output, top)
   }
+
+  /** The call that stands lowest. */
+  def first: Option[LLMEval] = steps.collectFirst { case Ask(e) => e }
 
   private def columns: AttributeSet = base.outputSet ++ AttributeSet(steps.flatMap(_.makes))
 }

@@ -4,8 +4,10 @@ import scala.collection.mutable
 
 import org.apache.spark.sql.catalyst.expressions._
 
-/** Chooses the order of a cascade's steps for OrderCascade; they are named by their place. */
-private class CascadeOrder(cascade: Cascade) {
+/** Chooses the order of a cascade's steps; they are named by their place.
+  *
+  * @param evidence of its calls, the best first */
+private class CascadeOrder(cascade: Cascade, evidence: Seq[Evidence]) {
   private val steps = cascade.steps.toIndexedSeq
   private val asked: Map[ExprId, LLMCall] = steps.collect { case Ask(e) => e.result.exprId -> e.call }.toMap
   private val makers: Map[ExprId, Int] =
@@ -16,18 +18,28 @@ private class CascadeOrder(cascade: Cascade) {
   }
   private val calls: IndexedSeq[Set[Int]] = before.map(_.filter(steps(_).isInstanceOf[Ask]))
   private val cost: Map[Int, Double] = {
-    val model = CallCost(cascade.base, asked)
+    val model = CallCost(cascade.base, asked, evidence)
     steps.zipWithIndex.collect { case (Ask(e), i) => i -> model(e.call) }.toMap
   }
 
   /** The filters over the same answers, in order of their first place: they drop rows together. */
-  private case class Predicate(filters: Seq[Int], calls: Set[Int], share: Double)
+  private case class Predicate(filters: Seq[Int], meanings: Seq[Expression], calls: Set[Int], share: Double)
+  private val selectivity = Selectivity(asked, evidence)
   private val predicates: Seq[Predicate] = {
     val over = steps.indices.collect { case i if steps(i).isInstanceOf[Keep] && calls(i).nonEmpty => (i, meaning(i)) }
     val groups = over.groupBy { case (_, meaning) => meaning.references.map(_.exprId).filter(asked.contains).toSet }
     groups.values.toSeq.sortBy(_.head._1).map { group =>
-      Predicate(group.map(_._1), calls(group.head._1), Selectivity(asked)(group.map(_._2)))
+      Predicate(group.map(_._1), group.map(_._2), calls(group.head._1), selectivity(group.map(_._2)))
     }
+  }
+
+  /** The conditions, one for the filters over the same answers, and the places of the calls that they take. */
+  def conditions: Seq[(Seq[Expression], Set[Int])] = predicates.map(p => (p.meanings, p.calls))
+
+  /** Several filters may come first, and nobody knows what one of them keeps. */
+  def undecided: Boolean = {
+    val first = predicates.filterNot(p => predicates.exists(o => o.calls != p.calls && o.calls.subsetOf(p.calls)))
+    first.map(_.calls).distinct.size > 1 && first.exists(p => selectivity.unknown(p.meanings))
   }
 
   private val placed = mutable.LinkedHashSet[Int]()

@@ -6,6 +6,7 @@ import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.logical._
 import org.apache.spark.sql.catalyst.rules.Rule
 import org.apache.spark.sql.execution.LogicalRDD
+import org.apache.spark.sql.execution.adaptive.LogicalQueryStage
 import org.apache.spark.sql.execution.columnar.InMemoryRelation
 import org.apache.spark.sql.execution.datasources.{HadoopFsRelation, LogicalRelation}
 import org.apache.spark.sql.execution.datasources.v2.{DataSourceV2ScanRelation, FileTable}
@@ -96,7 +97,7 @@ case class CoLocate(session: SparkSession) extends Rule[LogicalPlan] {
 
 object CoLocate {
   /** Below, a shuffle costs more than it saves. */
-  private val fewRows = 1000
+  val fewRows = 1000L
   private val smallBytes = 256L << 10
 
   /** Ranges of a call: `spark.sparkllm.tasks`, or two for each core, so that a late one does not hold up the end. */
@@ -128,11 +129,17 @@ object CoLocate {
   }
 
   /** Running `plan` twice would be wrong (it asks a model, it is random) or dear. */
-  def twice(plan: LogicalPlan): Boolean = plan.exists {
+  def twice(plan: LogicalPlan): Boolean = !written(plan) && plan.exists {
     case _: LLMEval | _: Join | _: Aggregate | _: Window | _: Generate | _: Distinct => true
     case _: ObjectProducer | _: ScriptTransformation => true // functions of a user
     case leaf: LeafNode => !rereadable(leaf)
     case p => p.expressions.exists(twice)
+  }
+
+  /** Its rows are in an exchange. */
+  def written(plan: LogicalPlan): Boolean = plan match {
+    case r: RepartitionOperation => r.shuffle
+    case _ => false
   }
 
   def twice(e: Expression): Boolean = e.exists {
@@ -145,6 +152,7 @@ object CoLocate {
     case r: LogicalRelation => r.relation.isInstanceOf[HadoopFsRelation]
     case r: DataSourceV2ScanRelation => r.relation.table.isInstanceOf[FileTable]
     case _: CTERelationRef => true // Spark will put an exchange there
+    case _: LogicalQueryStage => true // and has written this one
     case _: LocalRelation | _: OneRowRelation | _: Range | _: InMemoryRelation | _: HiveTableRelation => true
     case _ => false
   }

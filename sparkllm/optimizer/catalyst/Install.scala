@@ -20,6 +20,7 @@ object Install {
       ("extraction of calls", () => append(state, "planNormalizationRules", ExtractCalls(late = false))),
       ("checks of aggregates", () => append(state.analyzer, "hintResolutionRules", CheckAggregates)),
       ("early checks", () => append(state.analyzer, "extendedCheckRules", CheckCalls)),
+      ("pilot runs", () => append(state.adaptiveRulesHolder, "runtimeOptimizerRules", PilotRun(session))),
       ("last rules", () => SparkLLMExtensions.addLast(session)),
       ("query reports", () => listen(session)))
     steps.flatMap { case (name, step) =>

@@ -4,6 +4,7 @@ import org.apache.spark.rdd.RDD
 import org.apache.spark.sql.catalyst.InternalRow
 import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.plans.physical.Partitioning
+import org.apache.spark.sql.catalyst.trees.TreeNodeTag
 import org.apache.spark.sql.execution.{SparkPlan, UnaryExecNode}
 import org.apache.spark.sql.execution.python.ArrowEvalPythonExec
 import org.apache.spark.sql.execution.metric.{SQLMetric, SQLMetrics}
@@ -42,6 +43,9 @@ case class LLMEvalExec(
   private[catalyst] def settings: Option[String] = child.collectFirst { case python: ArrowEvalPythonExec =>
     python.udfs.flatMap(_.collectFirst { case task: TaskRequest => LLMSpec.mapper.readTree(task.request).get("conf") })
   }.flatMap(_.headOption).map(_.toString)
+
+  /** It asks a few rows first (PilotRun). */
+  private[catalyst] def isPilot: Boolean = getTagValue(LLMEvalExec.pilot).isDefined
 
   @transient private var executed = false
 
@@ -118,6 +122,21 @@ case class LLMEvalExec(
 }
 
 object LLMEvalExec {
+  private val pilot = TreeNodeTag[Boolean]("sparkllm.isPilot")
+
+  private[catalyst] def asPilot(node: LLMEvalExec): Unit = node.setTagValue(pilot, true)
+
+  /** Each node with the pilots of its call; those whose call did not run, by themselves. */
+  private[catalyst] def withPilots(nodes: Seq[LLMEvalExec]): Seq[Seq[LLMEvalExec]] = {
+    val (pilots, others) = nodes.partition(_.isPilot)
+    val groups = others.map(n => n +: pilots.filter(_.result.exprId == n.result.exprId))
+    groups ++ pilots.filterNot(p => groups.exists(_.exists(_ eq p))).map(Seq(_))
+  }
+
+  /** Counters of what engines were asked, other than those of rows. */
+  private[catalyst] def ofRequests(key: String): Boolean =
+    key == "requests" || key.endsWith("_tokens") || key.endsWith("_ms")
+
   val reasons: Seq[String] = Seq("null_fields", "too_long", "truncated", "engine_error", "engine_killed", "budget")
 
   private def note(partition: Int, counters: InternalRow, at: Int, into: CollectionAccumulator[(Int, Int)]): Unit =

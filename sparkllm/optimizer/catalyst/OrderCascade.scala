@@ -12,8 +12,8 @@ import org.apache.spark.sql.catalyst.rules.Rule
   *
   * By ascending cost / (1 - share of rows kept), the best order of filters that know nothing of each other
   * (Hellerstein and Stonebraker, Predicate Migration, 1993); cost is CallCost's and share Selectivity's. Equal ranks
-  * stay as they are. A call that reads another's answer, if only in its guard, comes after it; random filters,
-  * columns and calls do not move, nor does anything past them. */
+  * stay as they are. A call that reads another's answer, if only in its guard, comes after it; random filters, columns
+  * and calls do not move, nor does anything past them. PilotRun may change the order once more, when the query runs. */
 object OrderCascade extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan =
     if (!plan.exists(_.isInstanceOf[LLMEval]) || !Setting.on("orderCascade")) plan else rewrite(plan)
@@ -22,7 +22,7 @@ object OrderCascade extends Rule[LogicalPlan] {
     val cascade = Cascade.of(plan)
     val calls = cascade.steps.count(_.isInstanceOf[Ask])
     val base = if (cascade.base eq plan) plan.mapChildren(rewrite) else rewrite(cascade.base)
-    val ordered = if (calls < 2) None else new CascadeOrder(cascade).better
+    val ordered = if (calls < 2) None else new CascadeOrder(cascade, Seen().toSeq).better
     ordered.map(steps => cascade.copy(base = base, steps = steps).plan).getOrElse(onto(plan, cascade.base, base))
   }
 

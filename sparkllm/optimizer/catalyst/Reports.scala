@@ -6,6 +6,8 @@ import scala.collection.mutable
 import scala.jdk.CollectionConverters._
 import scala.util.Try
 
+import com.fasterxml.jackson.databind.JsonNode
+import com.fasterxml.jackson.databind.node.ObjectNode
 import org.apache.spark.sql.execution.{QueryExecution, SQLExecution}
 import org.apache.spark.sql.internal.SQLConf
 import org.apache.spark.sql.util.QueryExecutionListener
@@ -55,7 +57,7 @@ class ReportListener extends QueryExecutionListener {
     Reports.ended(qe).foreach { ran =>
       // before its counters are drained; a plan that it cannot read is no reason to lose the report
       val conf = qe.sparkSession.sessionState.conf
-      Try(SQLConf.withExistingConf(conf)(MeasureFilters(qe, ran.nodes.toSeq, error.isEmpty)))
+      Try(SQLConf.withExistingConf(conf)(MeasureQuery(qe, ran.nodes.toSeq, error.isEmpty)))
       Reports.add(SQLConf.withExistingConf(conf)(json(ran, nanos(ran) / 1e9, error)))
     }
   }
@@ -71,24 +73,28 @@ class ReportListener extends QueryExecutionListener {
     val out = LLMSpec.mapper.createObjectNode()
     out.put("query", ran.id).put("seconds", seconds).put("succeeded", error.isEmpty).put("error", error.orNull)
     val list = out.putArray("calls")
-    ran.nodes.foreach { node =>
-      val counts = drain(node)
-      val one = list.addObject()
-      one.set[com.fasterxml.jackson.databind.JsonNode]("call", LLMSpec.mapper.readTree(node.call.spec.json))
-      one.put("model", LLMEval.model(node.call))
-      LLMEvalExec.counters.foreach { case (key, _, _) => one.put(key, counts(key)) }
-      // hosts start their engines at the same time: so long the query has waited
-      val starts = node.starts.value.asScala.toSeq.groupMapReduce(_._1)(_._2)(_ + _)
-      one.put("longest_start_ms", starts.values.maxOption.getOrElse(0))
-      node.starts.reset()
-      one.set[com.fasterxml.jackson.databind.JsonNode](
-        "settings", LLMSpec.mapper.readTree(node.settings.getOrElse("{}")))
-      val pools = one.putObject("pools")
-      node.poolNames.foreach(name => pools.put(name, counts(LLMEvalExec.rowsOn(name))))
-      val orders = one.putArray("field_orders")
-      node.fieldOrders.value.asScala.distinct.foreach(order => orders.add(order))
-      node.fieldOrders.reset()
-    }
+    LLMEvalExec.withPilots(ran.nodes.toSeq).foreach(nodes => tell(list.addObject(), nodes))
     out.toString
+  }
+
+  /** @param nodes one that the query's rows went through, or none where it failed before; and its pilots */
+  private def tell(one: ObjectNode, nodes: Seq[LLMEvalExec]): Unit = {
+    val (counts, node) = (nodes.map(n => (n, drain(n))), nodes.head)
+    def sum(key: String, of: LLMEvalExec => Boolean) = counts.collect { case (n, c) if of(n) => c(key) }.sum
+    one.set[JsonNode]("call", LLMSpec.mapper.readTree(node.call.spec.json))
+    one.put("model", LLMEval.model(node.call))
+    LLMEvalExec.counters.foreach { case (key, _, _) =>
+      one.put(key, sum(key, n => !n.isPilot || LLMEvalExec.ofRequests(key)))
+    }
+    one.put("pilot_rows", sum("rows", _.isPilot))
+    // hosts start their engines at the same time: so long the query has waited
+    val starts = nodes.flatMap(_.starts.value.asScala).groupMapReduce(_._1)(_._2)(_ + _)
+    one.put("longest_start_ms", starts.values.maxOption.getOrElse(0))
+    one.set[JsonNode]("settings", LLMSpec.mapper.readTree(node.settings.getOrElse("{}")))
+    val pools = one.putObject("pools")
+    node.poolNames.foreach(name => pools.put(name, sum(LLMEvalExec.rowsOn(name), _ eq node)))
+    val orders = one.putArray("field_orders")
+    node.fieldOrders.value.asScala.distinct.foreach(order => orders.add(order))
+    nodes.foreach { n => n.starts.reset(); n.fieldOrders.reset() }
   }
 }

@@ -2,22 +2,31 @@ package sparkllm.catalyst
 
 import org.apache.spark.sql.catalyst.expressions._
 
-/** The share of rows that conditions over the same answers keep together: the user's hint, what earlier runs kept, or a
-  * guess from their form.
+/** The share of rows that conditions over the same answers keep together: the user's hint, what they were seen to keep,
+  * or a guess from their form.
   *
   * `llm('classify', review) = 'negative'` -> 1/3, one of the task's three labels; `<>` -> 2/3; `IN` of two -> 2/3.
   * `llm('Is it spam?', text, selectivity => 0.1) = 'yes'` -> 0.1, whatever its form: the hint is about the condition as
   * a whole. NOT, AND and OR combine the shares of their sides as if those knew nothing of each other.
   *
-  * @param calls the calls whose answers are columns */
-case class Selectivity(calls: Map[ExprId, LLMCall]) extends PredicateHelper {
+  * @param calls the calls whose answers are columns
+  * @param evidence what was seen; the first that knows the conditions counts */
+case class Selectivity(calls: Map[ExprId, LLMCall], evidence: Seq[Evidence]) extends PredicateHelper {
   import Selectivity._
 
   def apply(conditions: Seq[Expression]): Double = {
-    val all = withoutNullChecks(conditions)
-    val guess = estimate(all.reduce(And(_, _)))
-    hint(all.reduce(And(_, _))).orElse(Seen.share(all, calls, guess)).getOrElse(guess)
+    val guess = estimate(whole(conditions))
+    hint(whole(conditions)).orElse(seen(conditions, guess)).getOrElse(guess)
   }
+
+  /** Nobody has hinted at it or seen it. */
+  def unknown(conditions: Seq[Expression]): Boolean =
+    hint(whole(conditions)).isEmpty && seen(conditions, guess = 0).isEmpty
+
+  private def whole(conditions: Seq[Expression]): Expression = withoutNullChecks(conditions).reduce(And(_, _))
+
+  private def seen(conditions: Seq[Expression], guess: Double): Option[Double] =
+    evidence.flatMap(_.share(withoutNullChecks(conditions), calls, guess)).headOption
 
   /** Only a condition over one answer can be the one that its hint is about. */
   private def hint(e: Expression): Option[Double] = {
@@ -38,7 +47,7 @@ case class Selectivity(calls: Map[ExprId, LLMCall]) extends PredicateHelper {
     case _: Like | _: RLike | _: StartsWith | _: EndsWith | _: Contains => matched
     case Literal(true, _) => 1
     case Literal(false, _) | Literal(null, _) => 0
-    case _ => unknown
+    case _ => even
   })
 
   /** All labels are as likely; an answer that is computed with (upper, trim) may well be one of those named. */
@@ -49,12 +58,12 @@ case class Selectivity(calls: Map[ExprId, LLMCall]) extends PredicateHelper {
     }
     val named = constants.filter(_ != null).map(_.toString).distinct
     val possible = if (value.isInstanceOf[Attribute]) named.filter(labels.contains) else named
-    if (labels.isEmpty) unknown else math.min(1, possible.size.toDouble / labels.size)
+    if (labels.isEmpty) even else math.min(1, possible.size.toDouble / labels.size)
   }
 }
 
 object Selectivity {
-  private val unknown = 0.5
+  private val even = 0.5
   private val answered = 0.95
   private val matched = 0.25
 

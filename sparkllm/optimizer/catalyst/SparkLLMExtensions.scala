@@ -17,6 +17,7 @@ class SparkLLMExtensions extends (SparkSessionExtensions => Unit) {
       SparkLLMExtensions.addLast(session)
       rule
     })
+    extensions.injectRuntimeOptimizerRule(session => PilotRun(session))
     extensions.injectPlannerStrategy(session => LLMStrategy(session))
   }
 }
@@ -40,6 +41,7 @@ object SparkLLMExtensions {
     ReduceByJoin, // after all that moves calls: it is for those which stay below their join
     ShareBelowSort, // it looks at what ended up below a sort
     ShareCalls, // before the next, for which an exchange stands between two calls
+    PreparePilot(session), // calls are where they stay; the next places them
     CoLocate(session), // what it places must stay where it is
     DataFirst, // calls that share one placement read the same rows
     StopAtLimit, // it looks at what stands between a limit and its calls by now

@@ -35,7 +35,7 @@ object UnaskedRows extends PredicateHelper {
     case Filter(condition, child) => without(child, calls).map { below =>
         val (over, plain) = splitConjunctivePredicates(condition).partition(c => reads(Seq(c), below.unknown))
         val columns = child.collect { case p: Project => p.projectList }.flatten
-        val share = if (over.isEmpty) 1.0 else Selectivity(calls)(over.map(InlineColumns(_, columns)))
+        val share = if (over.isEmpty) 1.0 else Selectivity(calls, Seen().toSeq)(over.map(InlineColumns(_, columns)))
         below.copy(plain.reduceOption(And).fold(below.rows)(Filter(_, below.rows)), kept = below.kept * share)
       }
     case Join(left, right, kind, condition, hint) =>

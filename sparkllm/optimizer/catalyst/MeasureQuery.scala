@@ -5,14 +5,15 @@ import org.apache.spark.sql.catalyst.trees.TreeNodeTag
 import org.apache.spark.sql.execution._
 import org.apache.spark.sql.execution.adaptive.AdaptiveSparkPlanHelper
 
-/** After a query: tells Seen what the filters directly above its calls kept.
+/** After a query: tells Seen what the filters directly above its calls kept, and what requests of its calls took.
   *
-  * Not those of a query with a LIMIT, which may have stopped early, nor those above a call with a guard, whose other
-  * rows have no answer. */
-object MeasureFilters extends AdaptiveSparkPlanHelper with PredicateHelper {
+  * Not the filters of a query with a LIMIT, which may have stopped early, nor those above a call with a guard, whose
+  * other rows have no answer. */
+object MeasureQuery extends AdaptiveSparkPlanHelper with PredicateHelper {
   private val counted = TreeNodeTag[Long]("sparkllm.rowsCounted")
 
   def apply(query: QueryExecution, ran: Seq[LLMEvalExec], succeeded: Boolean): Unit = {
+    ran.foreach(count(_, ran.map(e => e.result.exprId -> e.call).toMap, Seen))
     val plan = query.executedPlan
     val full = succeeded && find(plan)(_.isInstanceOf[LimitExec]).isEmpty
     collectWithSubqueries(plan) { case f: FilterExec => f }.foreach { f =>
@@ -21,6 +22,13 @@ object MeasureFilters extends AdaptiveSparkPlanHelper with PredicateHelper {
         add(f, rows = math.max(e.metrics("rows").value, 0L), kept)
       }
     }
+  }
+
+  /** The tokens of a call's requests so far. */
+  def count(e: LLMEvalExec, calls: Map[ExprId, LLMCall], into: Evidence): Unit = {
+    def counted(key: String) = math.max(e.metrics(key).value, 0L)
+    into.add(e.call, calls, counted("requests"), counted("prompt_tokens") - counted("static_tokens"),
+      counted("output_tokens"))
   }
 
   /** Rows since the last query: a DataFrame that is collected again goes on counting. */
