@@ -1,9 +1,9 @@
 """The queries of LLM-SQL (arXiv 2403.05821, section 6 and appendices A to C) and the tables they are over.
 
 Sixteen queries of five kinds: filter, projection, multi (two calls), aggregation and rag. The kinds, tables and
-fields are the paper's, the prompts say the same in words of our own. Four more say that they are not: three over
-tweets to airlines, which are real and small, and one over a column of few different values. A query is a file,
-`<kind>_<table>.sql`; tables.toml says in which files tables may be found.
+fields are the paper's, the prompts say the same in words of our own. Five more say that they are not: four over
+tweets to airlines, which are real and small, of which `turned` has the calls of `multi` in the other order, and one over
+a column of few different values. A query is a file, `<kind>_<table>.sql`; tables.toml says in which files tables may be found.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Query:
 
     Attributes:
         name: its file's.
-        kind: filter, projection, multi, aggregation or rag.
+        kind: filter, projection, multi, turned, aggregation or rag.
         table: the one it is over.
         text: Spark SQL.
     """
@@ -57,7 +57,7 @@ def queries(folder: Path = _HERE / "queries") -> tuple[Query, ...]:
     """All queries, by name.
 
     >>> [query.kind for query in queries()].count("filter"), len(queries())
-    (6, 20)
+    (6, 21)
     >>> [query.of_the_paper for query in queries()].count(True)
     16
     """

@@ -12,7 +12,6 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
-from sparkllm.spark_session import last_reports
 from sparkllm.udf.iterator_udf import iterator_udf
 from tests.optimizer import capitals
 from tests.optimizer.noise import noise
@@ -20,7 +19,7 @@ from tests.optimizer.queries import in_order, plan, run
 from tests.settings import configured
 
 ROWS = 3200
-PILOT = 52  # a 64th, from eight partitions at most
+PILOT = 52  # a 64th, of each partition its share, upwards
 LEARN = "spark.sparkllm.optimizer.learnSelectivity"
 OFF = {"spark.sparkllm.optimizer.pilotRun": "false"}
 MANY, FEW = "llm('Is it so?', many, text) = 'YES'", "llm('Is it rare?', few, text) = 'YES'"
@@ -118,6 +117,7 @@ def test_a_call_over_an_answer_and_a_third_filter(big: SparkSession) -> None:
          "WHERE a = 'YES' AND llm('Really?', a, text) = 'YES'", {}),
         ("rows that come sorted", f"SELECT id FROM (SELECT * FROM big ORDER BY id) WHERE {MANY} AND {FEW}",
          {"spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.EliminateSorts"}),
+        ("one task", BOTH, {"spark.sparkllm.tasks": "1"}),
         ("rows that stay where they are", BOTH,
          {"spark.sparkllm.optimizer.coLocate": "false"}),
         ("calls as they are written", BOTH,
@@ -179,10 +179,106 @@ def test_a_row_that_a_filter_leaves_out_does_not_fail_the_query(big: SparkSessio
     assert [call["pilot_rows"] for call in calls] == [PILOT, PILOT]
 
 
-def test_what_a_pilot_asked_is_reported_where_it_fails(big: SparkSession) -> None:
-    text = "if(id % 7 = 0, raise_error('stop'), text)"
+def test_a_condition_that_fails_for_a_row_that_a_filter_leaves_out_stays_behind_it(big: SparkSession) -> None:
+    """NEVER is no number: of rows that are YES, all have one."""
+    number = "llm('Which number?', if(many = 'yes', string(7 + id % 10), many), text)"
+    sql = f"SELECT id FROM big WHERE {MANY} AND int({number}) < 8"
+    with configured(big, OFF):
+        expected, _ = run(big, sql)
+    rows, calls = run(big, sql)
+    assert in_order(rows) == in_order(expected)
+    assert asked(calls) == [("Is it so?", ROWS, PILOT), ("Which number?", ROWS * 9 // 10, PILOT)]
+
+
+def test_a_pilot_that_fails_leaves_the_query_as_it_is(big: SparkSession) -> None:
+    """A field is computed for rows that a filter leaves out."""
+    number = "llm('Which number?', if(many = 'yes', '7', raise_error('stop')), text)"
+    sql = f"SELECT id FROM big WHERE {MANY} AND {number} = '7'"
+    rows, calls = run(big, sql)
+    assert len(rows) == ROWS * 9 // 10
+    assert [call["rows"] for call in calls] == [ROWS, ROWS * 9 // 10]
     with pytest.raises(Exception, match="stop"):
-        big.sql(f"{BOTH} AND llm('Which?', {text}) <> 'A'").collect()
-    report = json.loads(last_reports(big, 1)[0])
-    assert not report["succeeded"]
-    assert {call["rows"] for call in report["calls"]} == {0}
+        run(big, sql.replace(f"{MANY} AND", ""))
+
+
+def test_a_cte_that_is_read_twice_is_asked_once(big: SparkSession) -> None:
+    """Its copies share their answers as long as their plans are equal."""
+    cte = f"WITH c AS (SELECT id FROM big WHERE {MANY} AND {FEW})"
+    for sql in (
+        f"{cte} SELECT count(*), (SELECT count(*) FROM c) FROM c",
+        f"{cte} SELECT count(*), count(y.id) FROM c x LEFT JOIN c y ON x.id = y.id",
+    ):
+        rows, calls = run(big, sql)
+        assert rows == [[ROWS // 10, ROWS // 10]]
+        assert asked(calls) == [("Is it so?", ROWS, 0), ("Is it rare?", ROWS * 9 // 10, 0)]
+
+
+def test_a_table_that_is_laid_out_by_what_is_asked_is_sampled_all_over(
+    big: SparkSession, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The largest file comes first, and its rows are the other way round."""
+    folder = tmp_path_factory.mktemp("clustered")
+    for part, (count, many, few) in enumerate([(900, "no", "yes"), *[(800, "yes", "no")] * 3]):
+        texts = [noise(10000 * part + i, 200) for i in range(count)]
+        pd.DataFrame({"many": many, "few": few, "text": texts}).to_parquet(folder / f"{part}.parquet", index=False)
+    big.read.parquet(str(folder)).createOrReplaceTempView("clustered")
+    calls = asked(run(big, f"SELECT text FROM clustered WHERE {FEW} AND {MANY}")[1])
+    assert [(prompt, rows) for prompt, rows, _ in calls] == [("Is it rare?", 3300), ("Is it so?", 900)]
+    by_value = "SELECT /*+ REPARTITION(200, few) */ * FROM clustered"
+    calls = asked(run(big, f"SELECT text FROM ({by_value}) WHERE {MANY} AND {FEW}")[1])
+    assert [(prompt, rows) for prompt, rows, _ in calls] == [("Is it rare?", 3300), ("Is it so?", 900)]
+
+
+def test_an_order_with_more_exchanges_leaves_the_last_calls_where_their_rows_are(big: SparkSession) -> None:
+    """As it was written, the last call read the rows of the one before it."""
+    sql = f"SELECT id, llm('Say it:', few, text) FROM big WHERE {MANY} AND {FEW}"
+    with configured(big, OFF):
+        expected, _ = run(big, sql)
+    rows, calls = run(big, sql)
+    assert in_order(rows) == in_order(expected)
+    assert asked(calls) == [
+        ("Is it rare?", ROWS, PILOT), ("Is it so?", ROWS // 10, PILOT), ("Say it:", ROWS // 10, 0),
+    ]  # fmt: skip
+
+
+def test_a_pilot_is_asked_once(big: SparkSession) -> None:
+    """More than 1,000 rows are left behind the first filter, and written once more."""
+    filters = f"llm('Is it 7?', many, id) <> 'B' AND {MANY} AND llm('Is it it?', text) <> 'B'"
+    calls = run(big, f"SELECT id FROM big WHERE {filters}")[1]
+    assert [call["rows"] for call in calls] == [ROWS, ROWS * 9 // 10, ROWS * 9 // 10]
+    assert [call["pilot_rows"] for call in calls] == [PILOT, PILOT, PILOT]
+
+
+def test_the_top_of_an_aggregate_needs_all_rows(big: SparkSession) -> None:
+    sql = f"SELECT id % 7, count(*) AS n FROM big WHERE {MANY} AND {FEW} GROUP BY 1 ORDER BY n LIMIT 5"
+    assert asked(run(big, sql)[1]) == [("Is it rare?", ROWS, PILOT), ("Is it so?", ROWS // 10, PILOT)]
+
+
+def test_rows_that_are_known_to_share_nothing(big: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Their calls have plain exchanges in between."""
+    folder = tmp_path_factory.mktemp("unlike")
+    big.sql(f"""CREATE TABLE unlike USING parquet LOCATION '{folder}/t' AS
+                SELECT id, concat(many, id) AS many, concat(few, id) AS few, text FROM big""")
+    try:
+        big.sql("ANALYZE TABLE unlike COMPUTE STATISTICS FOR ALL COLUMNS")
+        many, few = (f"substr(llm('{name}?', {name}), 1, 3) = 'YES'" for name in ("many", "few"))
+        with configured(big, {"spark.sql.cbo.enabled": "true"}):
+            calls = run(big, f"SELECT id FROM unlike WHERE {many} AND {few}")[1]
+    finally:
+        big.sql("DROP TABLE unlike")
+    assert asked(calls) == [("few?", ROWS, PILOT), ("many?", ROWS // 10, PILOT)]
+
+
+def test_adaptive_execution_of_everything(big: SparkSession) -> None:
+    with configured(big, {"spark.sql.adaptive.forceApply": "true"}):
+        calls = run(big, BOTH)[1]
+    assert asked(calls) == [("Is it rare?", ROWS, PILOT), ("Is it so?", ROWS // 10, PILOT)]
+
+
+def test_a_call_below_an_exchange_that_spark_removes_is_asked_once(big: SparkSession) -> None:
+    """Rows come by id from the aggregate, which is how they are to be repartitioned."""
+    grouped = big.sql("SELECT id, max(text) AS t, max(few) AS f FROM big GROUP BY id")
+    first = grouped.selectExpr("id", "t", "f", "llm('First one?', f, order => 'off') AS a").repartition("id")
+    first.selectExpr("id", "a", "llm('Second one?', f, t)").createOrReplaceTempView("second")
+    calls = run(big, "SELECT * FROM second")[1]
+    assert asked(calls) == [("First one?", ROWS, 0), ("Second one?", ROWS, 0)]

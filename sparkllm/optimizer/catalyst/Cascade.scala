@@ -48,8 +48,8 @@ case class Cascade(base: LogicalPlan, steps: Seq[Step], output: Seq[Attribute]) 
     if (top.output.map(_.exprId) == output.map(_.exprId)) top else Project(output, top)
   }
 
-  /** The call that stands lowest. */
-  def first: Option[LLMEval] = steps.collectFirst { case Ask(e) => e }
+  /** The calls, lowest first. */
+  def asked: Seq[LLMEval] = steps.collect { case Ask(e) => e }
 
   private def columns: AttributeSet = base.outputSet ++ AttributeSet(steps.flatMap(_.makes))
 }

@@ -136,9 +136,10 @@ object CoLocate {
     case p => p.expressions.exists(twice)
   }
 
-  /** Its rows are in an exchange. */
+  /** Its rows are in an exchange that Spark does not remove, as it does one by columns that the rows are dealt by. */
   def written(plan: LogicalPlan): Boolean = plan match {
-    case r: RepartitionOperation => r.shuffle
+    case r: RepartitionByExpression => r.partitionExpressions.isEmpty
+    case r: Repartition => r.shuffle
     case _ => false
   }
 

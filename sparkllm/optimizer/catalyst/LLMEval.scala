@@ -13,11 +13,12 @@ import org.apache.spark.sql.catalyst.plans.logical.{LogicalPlan, Statistics, Una
   * @param limit the rows that are wanted of those that pass the filters above, where StopAtLimit found a limit
   * @param opened whatever the guard leaves out passes the filter above, as in `WHERE p OR llm(x) = 'a'`
   * @param pools where UsePools has found a plan, the pools of executors that evaluate it
-  * @param inStage it runs in the stage of a call above, and leaves the way there to that one; LLMStrategy's */
+  * @param inStage it runs in the stage of a call above, and leaves the way there to that one; LLMStrategy's
+  * @param pilot where PreparePilot has left the order of the calls around it to PilotRun */
 case class LLMEval(
     call: LLMCall, guard: Option[Expression], result: Attribute, child: LogicalPlan, order: Option[Attribute] = None,
-    limit: Option[Int] = None, opened: Boolean = false, pools: Option[CallPools] = None, inStage: Boolean = false)
-    extends UnaryNode {
+    limit: Option[Int] = None, opened: Boolean = false, pools: Option[CallPools] = None, inStage: Boolean = false,
+    pilot: Option[PilotEvidence] = None) extends UnaryNode {
   override def output: Seq[Attribute] = child.output :+ result
   override def producedAttributes: AttributeSet = AttributeSet(result)
   override lazy val deterministic: Boolean = false
@@ -30,6 +31,10 @@ case class LLMEval(
   override def maxRowsPerPartition: Option[Long] = child.maxRowsPerPartition
   override def simpleString(maxFields: Int): String =
     LLMEval.describe(nodeName, call, guard, result, limit) + LLMEval.expected(this)
+  override protected def doCanonicalize(): LogicalPlan = super.doCanonicalize() match {
+    case e: LLMEval => e.copy(pilot = None)
+    case other => other
+  }
   override protected def withNewChildInternal(newChild: LogicalPlan): LLMEval = copy(child = newChild)
 }
 

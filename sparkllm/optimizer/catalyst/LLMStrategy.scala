@@ -15,7 +15,7 @@ import org.apache.spark.sql.types._
   * an effect of its own. */
 case class LLMStrategy(session: SparkSession) extends SparkStrategy {
   override def apply(plan: LogicalPlan): Seq[SparkPlan] = plan match {
-    case e @ LLMEval(call, guard, result, rowsBelow, order, limit, _, pools, _) =>
+    case e @ LLMEval(call, guard, result, rowsBelow, order, limit, _, pools, _, _) =>
       val child = if (pools.isEmpty) rowsBelow else InPools.sameStage(rowsBelow)
       val request = TaskRequest(LLMStrategy.request(session, call, pools.isDefined))
       val (row, values) = LLMStrategy.withoutSubqueries(LLMStrategy.row(call, guard))

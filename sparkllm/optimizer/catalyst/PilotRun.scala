@@ -5,8 +5,6 @@ import org.apache.spark.sql.catalyst.expressions._
 import org.apache.spark.sql.catalyst.optimizer.ColumnPruning
 import org.apache.spark.sql.catalyst.plans.logical._
 import org.apache.spark.sql.catalyst.rules.Rule
-import org.apache.spark.sql.catalyst.trees.TreeNodeTag
-import org.apache.spark.sql.execution.SparkPlan
 import org.apache.spark.sql.execution.adaptive.LogicalQueryStage
 
 /** While a query runs: asks all calls of a cascade for a few of its rows, and orders its filters by what those kept and
@@ -17,65 +15,95 @@ import org.apache.spark.sql.execution.adaptive.LogicalQueryStage
   *
   * Pilot runs are those of Karanasos et al., Dynamically Optimizing Queries over Large Scale Data Platforms, SIGMOD
   * 2014. A 64th of the rows is asked, 16 to 128 of them, once, and not where hints or earlier queries have told.
-  * Adaptive execution applies this rule after each exchange; it takes no plan with more exchanges than before. */
+  * Adaptive execution applies this rule after each exchange; it takes no plan with more exchanges than before, so the
+  * last calls may have to take their rows as they come. */
 case class PilotRun(session: SparkSession) extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan =
-    if (!plan.exists(_.isInstanceOf[LLMEval]) || !PilotRun.on) plan else rewrite(plan)
+    if (plan.exists { case e: LLMEval => e.pilot.isDefined; case _ => false }) rewrite(plan) else plan
 
   private def rewrite(plan: LogicalPlan): LogicalPlan = {
     val cascade = Cascade.of(Unplaced(plan))
-    cascade.base match {
-      case stage: LogicalQueryStage if PilotRun.useful(cascade) => better(cascade, stage).getOrElse(plan)
+    (cascade.base, cascade.asked.flatMap(_.pilot)) match {
+      case (stage: LogicalQueryStage, pilot +: _) if PilotRun.free(cascade) =>
+        better(plan, cascade, stage, pilot).getOrElse(plan)
       case _ => plan.mapChildren(rewrite)
     }
   }
 
-  private def better(cascade: Cascade, stage: LogicalQueryStage): Option[LogicalPlan] =
-    evidence(cascade, stage.physicalPlan).flatMap { seen =>
+  private def better(
+      plan: LogicalPlan, cascade: Cascade, stage: LogicalQueryStage, pilot: PilotEvidence): Option[LogicalPlan] =
+    pilot.orElse(new Pilot(session, cascade).ask(stage.physicalPlan)).flatMap { seen =>
       new CascadeOrder(cascade, Seen().toSeq :+ seen).better.map { steps =>
-        DataFirst(CoLocate(session)(ColumnPruning(cascade.copy(steps = steps).plan)))
-      }
-    }
-
-  /** Found once for each stage: this rule runs until nothing changes, and after other stages again. */
-  private def evidence(cascade: Cascade, stage: SparkPlan): Option[Evidence] =
-    stage.getTagValue(PilotRun.found).orElse {
-      KnownRows(stage).filter(_ > CoLocate.fewRows).map { rows =>
-        val seen = new Pilot(session, cascade).ask(stage, PilotRun.size(rows))
-        stage.setTagValue(PilotRun.found, seen)
-        seen
+        val placed = CoLocate(session)(ColumnPruning(cascade.copy(steps = steps).plan))
+        DataFirst(PilotRun.within(PilotRun.exchanges(plan), placed))
       }
     }
 }
 
+/** What a pilot has shown, once for all copies of a plan; nothing where it could not be asked. */
+class PilotEvidence {
+  private var found: Option[Option[Evidence]] = None
+
+  private[catalyst] def orElse(ask: => Option[Evidence]): Option[Evidence] = synchronized {
+    found.getOrElse {
+      found = Some(None) // even where asking fails
+      found = Some(ask)
+      found.get
+    }
+  }
+}
+
 object PilotRun {
-  private val found = TreeNodeTag[Evidence]("sparkllm.pilot")
   private val (least, most, share) = (16, 128, 64)
 
   def on: Boolean = Setting.on("pilotRun") && Setting.on("orderCascade") && Setting.on("coLocate")
 
-  /** Rows that are asked, of so many. */
-  def size(rows: Long): Int = math.max(least, math.min(most, rows / share)).toInt
+  /** Rows that are asked, of so many; none of few. */
+  def size(rows: Long): Int =
+    if (rows <= CoLocate.fewRows) 0 else math.max(least, math.min(most, rows / share)).toInt
 
-  /** Its filters have an order to be found, by calls on one kind of engine for rows that may be moved. */
-  def useful(cascade: Cascade): Boolean = {
-    val asked = cascade.steps.collect { case Ask(e) => e }
-    val calls = asked.map(_.call)
-    def free = calls.forall(c => !c.spec.rowsAsTheyCome && Pools.of(c.spec).isEmpty) &&
-      !cascade.steps.exists(_.expressions.exists(_.exists(_.isInstanceOf[SubqueryExpression])))
-    asked.size > 1 && !cascade.base.isStreaming && free && new CascadeOrder(cascade, Seen().toSeq).undecided
-  }
+  /** Its filters have an order to be found. */
+  def useful(cascade: Cascade): Boolean = cascade.asked.size > 1 && cascade.asked.forall(_.pilot.isEmpty) &&
+    free(cascade) && new CascadeOrder(cascade, Seen().toSeq).undecided
+
+  /** Its rows may be moved, and its steps be run for some of them. */
+  private def free(cascade: Cascade): Boolean = !cascade.base.isStreaming &&
+    cascade.asked.forall(e => !e.call.spec.rowsAsTheyCome && Pools.of(e.call.spec).isEmpty) &&
+    !cascade.steps.exists(_.expressions.exists(_.exists(_.isInstanceOf[SubqueryExpression])))
+
+  private def exchanges(plan: LogicalPlan): Int =
+    plan.collect { case r: RepartitionOperation if r.shuffle => r }.size
+
+  /** With no more than so many exchanges: of the calls that asked last, the rows stay where they are. */
+  private def within(most: Int, plan: LogicalPlan): LogicalPlan =
+    if (exchanges(plan) <= most) plan
+    else {
+      val last = plan.collectFirst { case k: KeyedRows => k.columns.order }
+      last.fold(plan)(order => within(most, Unplaced(plan, Seq(order))))
+    }
 }
 
 /** A plan whose calls are as they were before CoLocate and DataFirst; those whose rows are in place stay. */
 private object Unplaced {
   def apply(plan: LogicalPlan): LogicalPlan = {
-    val orders = AttributeSet(plan.collect { case k: KeyedRows => k.columns.order })
+    val all = apply(plan, plan.collect { case k: KeyedRows => k.columns.order })
+    all.transformUp { case e: LLMEval if e.order.isEmpty => e.copy(child = notDealtOut(e.child)) }
+  }
+
+  /** Only those that KeyedRows with these field orders has placed. */
+  def apply(plan: LogicalPlan, placements: Seq[Attribute]): LogicalPlan = {
+    val orders = AttributeSet(placements)
     plan.transformUp {
       case e: LLMEval if e.order.exists(orders.contains) =>
         e.copy(call = e.call.copy(spec = e.call.spec.copy(dataFirst = None)), order = None, child = SourceRows(e))
       case p: Project if p.projectList.exists(c => orders.contains(c.toAttribute)) =>
         p.copy(projectList = p.projectList.filterNot(c => orders.contains(c.toAttribute)))
     }
+  }
+
+  /** Nobody else repartitions by nothing into so many. */
+  private def notDealtOut(rows: LogicalPlan): LogicalPlan = rows match {
+    case r: RepartitionByExpression if r.partitionExpressions.isEmpty && r.optNumPartitions.isDefined => r.child
+    case other => other
   }
 }
