@@ -42,6 +42,18 @@ private class CascadeOrder(cascade: Cascade, evidence: Seq[Evidence]) {
     first.map(_.calls).distinct.size > 1 && first.exists(p => selectivity.unknown(p.meanings))
   }
 
+  /** The share of the rows that reaches each call of these steps, which are the cascade's own in some order. */
+  def reached(order: Seq[Step]): Map[ExprId, Double] = {
+    val shareAt = predicates.map(p => steps(p.filters.head) -> p.share).toMap
+    var share = 1.0
+    order.flatMap {
+      case Ask(e) => Some(e.result.exprId -> share)
+      case step =>
+        share *= shareAt.getOrElse(step, 1.0)
+        None
+    }.toMap
+  }
+
   private val placed = mutable.LinkedHashSet[Int]()
 
   /** The steps in a better order, if there is one. */

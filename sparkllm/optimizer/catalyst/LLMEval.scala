@@ -60,6 +60,7 @@ object LLMEval {
   def expected(e: LLMEval): String = {
     val order = if (e.call.fields.isEmpty) "" else s", field order: ${FieldOrder(e)}"
     val where = e.pools.map(p => if (e.limit.isEmpty) s", $p" else s", pool: ${p.fastest.name}").getOrElse("")
-    s"$order, expected calls: ${ExpectedCalls(e)}$where"
+    val place = if (e.pilot.isDefined) ", place among the calls: by a pilot run" else ""
+    s"$order, expected calls: ${ExpectedCalls(e)}$where$place"
   }
 }

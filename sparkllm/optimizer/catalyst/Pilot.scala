@@ -15,8 +15,8 @@ import org.apache.spark.sql.execution.adaptive.{AdaptiveSparkPlanHelper, Shuffle
 /** Asks the calls that the filters of a cascade take for a few of its rows, each of them for all of these.
   *
   * Its requests are in the query's report and count for its budget; the ledger keeps their answers. Rows are asked that
-  * a filter would have left out: what fails for them fails no query. A call gives NULL for such a row, and where a
-  * condition fails, or the pilot as a whole, nothing is said about the order. */
+  * a filter would have left out: what fails for them fails no query. A call gives NULL for such a row, and a pilot that
+  * fails says nothing about the order. */
 private class Pilot(session: SparkSession, cascade: Cascade) extends AdaptiveSparkPlanHelper {
   private val conditions = new CascadeOrder(cascade, Nil).conditions
   private val first = cascade.steps.indexWhere(_.isInstanceOf[Ask])
@@ -25,13 +25,13 @@ private class Pilot(session: SparkSession, cascade: Cascade) extends AdaptiveSpa
   /** What some rows of a stage show; None of a small one. */
   def ask(stage: SparkPlan): Option[Evidence] = try {
     val rows = KnownRows(stage).map(PilotRun.size).filter(_ > 0).map(sample(stage, _))
-    rows.filter(_.nonEmpty).flatMap(answered)
+    rows.filter(_.nonEmpty).map(answered)
   } catch {
     case e: SparkThrowable if e.getCondition == Pilot.cancelled => throw e.asInstanceOf[Throwable]
     case NonFatal(_) => None // what is wrong with the calls, the query will say
   }
 
-  private def answered(rows: Seq[InternalRow]): Option[Evidence] = {
+  private def answered(rows: Seq[InternalRow]): Evidence = {
     val query = session.sessionState.executePlan(plan(LocalRelation(cascade.base.output, rows)))
     def nodes = collect(query.executedPlan) { case e: LLMEvalExec => e }
     nodes.foreach(LLMEvalExec.asPilot)
@@ -40,12 +40,12 @@ private class Pilot(session: SparkSession, cascade: Cascade) extends AdaptiveSpa
     val seen = new Evidence
     nodes.foreach(MeasureQuery.count(_, calls, seen))
     conditions.zipWithIndex.foreach { case ((condition, _), i) =>
-      seen.add(condition, calls, answers.length, answers.count(row => !row.isNullAt(i) && row.getBoolean(i)))
+      seen.add(condition, calls, answers.length, answers.count(_.getBoolean(i)))
     }
-    if (answers.exists(row => conditions.indices.exists(row.isNullAt))) None else Some(seen)
+    seen
   }
 
-  /** Of each condition whether it keeps a row; NULL where it fails. */
+  /** Of each condition whether it keeps a row. */
   private def plan(rows: LogicalPlan): LogicalPlan = {
     val asked = cascade.steps.zipWithIndex.foldLeft(rows) {
       case (child, (Ask(e), i)) if needed(i) => e.copy(call = Pilot.quiet(e.call), child = child, pilot = None)
@@ -55,7 +55,7 @@ private class Pilot(session: SparkSession, cascade: Cascade) extends AdaptiveSpa
       case (child, _) => child
     }
     Project(conditions.zipWithIndex.map { case ((condition, _), i) =>
-      Alias(TryEval(Coalesce(Seq(condition.reduce(And(_, _)), Literal.FalseLiteral))), s"kept$i")()
+      Alias(Coalesce(Seq(condition.reduce(And(_, _)), Literal.FalseLiteral)), s"kept$i")()
     }, asked)
   }
 

@@ -14,9 +14,9 @@ import org.apache.spark.sql.execution.adaptive.LogicalQueryStage
   * 78 and b 9 -> `Filter (a = 'x') <- LLMEval a <- Filter (b = 'x') <- LLMEval b <- QueryStage`.
   *
   * Pilot runs are those of Karanasos et al., Dynamically Optimizing Queries over Large Scale Data Platforms, SIGMOD
-  * 2014. A 64th of the rows is asked, 16 to 128 of them, once, and not where hints or earlier queries have told.
+  * 2014. A 128th of the rows is asked, 16 to 64 of them, once, and not where hints or earlier queries have told.
   * Adaptive execution applies this rule after each exchange; it takes no plan with more exchanges than before, so the
-  * last calls may have to take their rows as they come. */
+  * last calls may have to take their rows as they come, as those do which few rows will reach. */
 case class PilotRun(session: SparkSession) extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan =
     if (plan.exists { case e: LLMEval => e.pilot.isDefined; case _ => false }) rewrite(plan) else plan
@@ -33,11 +33,16 @@ case class PilotRun(session: SparkSession) extends Rule[LogicalPlan] {
   private def better(
       plan: LogicalPlan, cascade: Cascade, stage: LogicalQueryStage, pilot: PilotEvidence): Option[LogicalPlan] =
     pilot.orElse(new Pilot(session, cascade).ask(stage.physicalPlan)).flatMap { seen =>
-      new CascadeOrder(cascade, Seen().toSeq :+ seen).better.map { steps =>
-        val placed = CoLocate(session)(ColumnPruning(cascade.copy(steps = steps).plan))
-        DataFirst(PilotRun.within(PilotRun.exchanges(plan), placed))
-      }
+      val order = new CascadeOrder(cascade, Seen().toSeq :+ seen)
+      val (better, rows) = (order.better, KnownRows(stage.physicalPlan).getOrElse(Long.MaxValue))
+      val few = order.reached(better.getOrElse(cascade.steps)).filter(_._2 * rows <= CoLocate.fewRows).keySet
+      val (ordered, most) = (better.map(replaced(cascade, _)).getOrElse(plan), PilotRun.exchanges(plan))
+      val within = PilotRun.within(most, PilotRun.withoutPlacement(ordered, few))
+      if (within eq plan) None else Some(DataFirst(within))
     }
+
+  private def replaced(cascade: Cascade, steps: Seq[Step]): LogicalPlan =
+    CoLocate(session)(ColumnPruning(cascade.copy(steps = steps).plan))
 }
 
 /** What a pilot has shown, once for all copies of a plan; nothing where it could not be asked. */
@@ -54,7 +59,7 @@ class PilotEvidence {
 }
 
 object PilotRun {
-  private val (least, most, share) = (16, 128, 64)
+  private val (least, most, share) = (16, 64, 128)
 
   def on: Boolean = Setting.on("pilotRun") && Setting.on("orderCascade") && Setting.on("coLocate")
 
@@ -66,10 +71,29 @@ object PilotRun {
   def useful(cascade: Cascade): Boolean = cascade.asked.size > 1 && cascade.asked.forall(_.pilot.isEmpty) &&
     free(cascade) && new CascadeOrder(cascade, Seen().toSeq).undecided
 
-  /** Its rows may be moved, and its steps be run for some of them. */
+  /** Its rows may be moved, and its steps be run for rows that earlier ones would have left out. */
   private def free(cascade: Cascade): Boolean = !cascade.base.isStreaming &&
     cascade.asked.forall(e => !e.call.spec.rowsAsTheyCome && Pools.of(e.call.spec).isEmpty) &&
-    !cascade.steps.exists(_.expressions.exists(_.exists(_.isInstanceOf[SubqueryExpression])))
+    cascade.steps.dropWhile(!_.isInstanceOf[Ask]).forall(_.expressions.forall(CannotFail(_)))
+
+  /** Rows of these calls are too few to be worth an exchange; with it, the engine waits for the last row of a call
+    * before the first of the next. */
+  private def withoutPlacement(plan: LogicalPlan, calls: Set[ExprId]): LogicalPlan = {
+    val orders = plan.collect { case e: LLMEval if keyed(e).isDefined => (keyed(e).get, e.result.exprId) }
+    val few = orders.collect { case (order, id) if calls(id) => order }
+    if (few.isEmpty) plan else Unplaced(plan, few)
+  }
+
+  /** The placement that was made for a call. */
+  private def keyed(e: LLMEval): Option[Attribute] = {
+    def below(plan: LogicalPlan): Option[Attribute] = plan match {
+      case k: KeyedRows => Some(k.columns.order)
+      case _: LLMEval => None
+      case one: UnaryNode => below(one.child)
+      case _ => None
+    }
+    e.order.filter(order => below(e.child).exists(_.exprId == order.exprId))
+  }
 
   private def exchanges(plan: LogicalPlan): Int =
     plan.collect { case r: RepartitionOperation if r.shuffle => r }.size
