@@ -2,8 +2,9 @@
 
 Sixteen queries of five kinds: filter, projection, multi (two calls), aggregation and rag. The kinds, tables and
 fields are the paper's, the prompts say the same in words of our own. Five more say that they are not: four over
-tweets to airlines, which are real and small, of which `turned` has the calls of `multi` in the other order, and one over
-a column of few different values. A query is a file, `<kind>_<table>.sql`; tables.toml says in which files tables may be found.
+tweets to airlines, which are real and small, of which `turned` has the calls of `multi` in the other order, and one
+over a column of few different values. A query is a file, `<kind>_<table>.sql`; tables.toml says in which files tables
+may be found.
 """
 
 from __future__ import annotations
