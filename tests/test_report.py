@@ -22,7 +22,7 @@ COUNTS = {
     "prompt_tokens": 1000, "cached_tokens": 500, "output_tokens": 100,
     "static_tokens": 400, "cached_data_tokens": 150, "predicted_tokens": 600, "predicted_data_tokens": 180,
     "start_ms": 2000, "longest_start_ms": 2000, "null_fields": 3, "too_long": 2, "truncated": 1,
-    "engine_error": 0, "engine_killed": 0, "budget": 0,
+    "engine_error": 0, "engine_killed": 0, "budget": 0, "pilot_rows": 32,
 }  # fmt: skip
 
 
@@ -63,6 +63,8 @@ def test_the_text_names_every_count_and_reason() -> None:
     ):
         assert part in text
     assert "engine error" not in text
+    assert "asked first, for the order  32" in text
+    assert "asked first" not in str(report(calls=[{"call": CALL, **COUNTS, "pilot_rows": 0}]))
 
 
 def test_a_failed_query_says_so() -> None:
