@@ -50,6 +50,15 @@ def asked(calls: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
     return [(call["call"]["prompt"], call["rows"], call["pilot_rows"]) for call in calls]
 
 
+def without_and_with(big: SparkSession, sql: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The calls of a query without a pilot and with one; its rows are the same."""
+    with configured(big, OFF):
+        expected, off = run(big, sql)
+    rows, calls = run(big, sql)
+    assert in_order(rows) == in_order(expected)
+    return off, calls
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -61,10 +70,7 @@ def asked(calls: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
 )
 def test_the_filter_that_keeps_fewer_rows_comes_first(big: SparkSession, query: str) -> None:
     sql = query.format(f"{MANY} AND {FEW}")
-    with configured(big, OFF):
-        off_rows, off = run(big, sql)
-    rows, calls = run(big, sql)
-    assert in_order(rows) == in_order(off_rows)
+    off, calls = without_and_with(big, sql)
     assert asked(off) == [("Is it so?", ROWS, 0), ("Is it rare?", ROWS * 9 // 10, 0)]
     assert asked(calls) == [("Is it rare?", ROWS, PILOT), ("Is it so?", ROWS // 10, PILOT)], plan(big.sql(sql))
 
@@ -91,10 +97,7 @@ def test_calls_on_the_same_fields_change_places_in_one_placement(big: SparkSessi
     """Both read the rows where they are, and the data stays before the instruction of the one that is second now."""
     first, second = (f"llm('{'Is it so, then? ' * 20}{name}?', few, many, text)" for name in ("First", "Second"))
     sql = f"SELECT id FROM big WHERE {first} <> 'MAYBE' AND {second} = 'YES'"
-    with configured(big, OFF):
-        off_rows, off = run(big, sql)
-    rows, calls = run(big, sql)
-    assert in_order(rows) == in_order(off_rows)
+    off, calls = without_and_with(big, sql)
     assert [call["rows"] for call in off] == [ROWS, ROWS]
     assert [call["rows"] for call in calls] == [ROWS, ROWS // 10]
     assert [call["call"]["data_first"]["follows"] for call in calls] == [False, True]
@@ -103,10 +106,7 @@ def test_calls_on_the_same_fields_change_places_in_one_placement(big: SparkSessi
 def test_a_call_over_an_answer_and_a_third_filter(big: SparkSession) -> None:
     over = "llm('Is that so?', llm('What is it?', many, text), text) <> 'MAYBE'"
     sql = f"SELECT id, many FROM big WHERE {over} AND {MANY} AND {FEW}"
-    with configured(big, OFF):
-        off_rows, _ = run(big, sql)
-    rows, calls = run(big, sql)
-    assert in_order(rows) == in_order(off_rows)
+    _, calls = without_and_with(big, sql)
     # of two calls for a row, no row is dropped
     assert asked(calls) == [
         ("Is it rare?", ROWS, PILOT), ("Is it so?", ROWS // 10, PILOT),
@@ -191,10 +191,7 @@ def test_a_condition_that_may_fail_stays_behind_the_filter_before_it(big: SparkS
     """NEVER is no number: of rows that are YES, all have one."""
     number = "llm('Which number?', if(many = 'yes', string(7 + id % 10), many), text)"
     sql = f"SELECT id FROM big WHERE {MANY} AND int({number}) < 8"
-    with configured(big, OFF):
-        expected, _ = run(big, sql)
-    rows, calls = run(big, sql)
-    assert in_order(rows) == in_order(expected)
+    _, calls = without_and_with(big, sql)
     assert asked(calls) == [("Is it so?", ROWS, 0), ("Which number?", ROWS * 9 // 10, 0)]
 
 
@@ -258,10 +255,7 @@ def test_a_table_that_is_laid_out_by_what_is_asked_is_sampled_all_over(
 def test_an_order_with_more_exchanges_leaves_the_last_calls_where_their_rows_are(big: SparkSession) -> None:
     """As it was written, the last call read the rows of the one before it."""
     sql = f"SELECT id, llm('Say it:', few, text) FROM big WHERE {MANY} AND {FEW}"
-    with configured(big, OFF):
-        expected, _ = run(big, sql)
-    rows, calls = run(big, sql)
-    assert in_order(rows) == in_order(expected)
+    _, calls = without_and_with(big, sql)
     assert asked(calls) == [
         ("Is it rare?", ROWS, PILOT), ("Is it so?", ROWS // 10, PILOT), ("Say it:", ROWS // 10, 0),
     ]  # fmt: skip
