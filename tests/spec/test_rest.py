@@ -7,10 +7,10 @@ import pytest
 from sparkllm.spec.rest import Rest
 
 
-def choices(steps: int, spent: float, seconds: float, gained: float = 0.0, quiet: bool = False) -> int:
+def choices(steps: int, spent: float, seconds: float, gained: float = 0.0, quiet: bool = False, batch: int = 16) -> int:
     rest, made = Rest(), 0
     for _ in range(steps):
-        if not rest.now(quiet, batch=16):
+        if not rest.now(quiet, batch):
             made += 1
             if not quiet:
                 rest.chose(spent, seconds, gained)
@@ -69,3 +69,9 @@ def resting() -> Rest:
     while not rest.now(quiet=False, batch=16):
         rest.chose(spent=0.02, seconds=0.004, gained=0.0)
     return rest
+
+
+def test_a_large_batch_is_looked_at_less_often_by_the_root_of_its_size() -> None:
+    made = {batch: choices(20_000, spent=0.001, seconds=0.01, batch=batch) for batch in (4, 16, 64)}
+    assert made[4] == made[16]
+    assert made[64] == pytest.approx(made[16] / 2, rel=0.03)
