@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkllm.spec.arrays import Floats, Ints
+from sparkllm.spec.share import share
 
 __all__ = ["Allowance"]
 
@@ -27,13 +28,12 @@ class Allowance:
     """The account, in seconds.
 
     Args:
-        share: part of the time that may be lost.
         most_steps: no more than the time of that many steps is saved: it can be lost at once when acceptance falls.
         first_steps: the time of that many steps is lent at start.
     """
 
-    def __init__(self, share: float = 0.005, most_steps: float = 8.0, first_steps: float = 1.0) -> None:
-        self._share, self._most_steps, self._first_steps = share, most_steps, first_steps
+    def __init__(self, most_steps: float = 8.0, first_steps: float = 1.0) -> None:
+        self._most_steps, self._first_steps = most_steps, first_steps
         self.balance: float | None = None  # unknown before the first step has a time
         self._ahead = 0.0  # seconds of probes that are still to be earned, at their pace
 
@@ -41,7 +41,7 @@ class Allowance:
         """Seconds that a step of `plain` seconds may risk for its drafts."""
         return max(0.0, self._had(plain))
 
-    def settle(self, plain: float, seconds: float, gained: float, token: float) -> None:
+    def settle(self, plain: float, seconds: float, gained: float, token: float, batch: int) -> None:
         """Book one step.
 
         Args:
@@ -49,15 +49,16 @@ class Allowance:
             seconds: its seconds with them.
             gained: draft tokens accepted.
             token: seconds that a token takes without drafts.
+            batch: requests that decode.
         """
         self.balance = self._had(plain) + gained * token - (seconds - plain)
-        self.earn(plain, plain)
+        self.earn(plain, plain, batch)
 
-    def earn(self, seconds: float, plain: float) -> None:
-        """So much time has gone by, in steps that take `plain` seconds without drafts."""
+    def earn(self, seconds: float, plain: float, batch: int) -> None:
+        """So much time has gone by, in steps of `batch` requests that take `plain` seconds without drafts."""
         if plain <= 0:  # nothing has been chosen yet: what is lent at start is still to come
             return
-        earned = self._share * seconds
+        earned = share(batch) * seconds
         self.balance = min(self._had(plain) + earned, self._most_steps * plain)
         self._ahead = max(0.0, self._ahead - _HASTE * earned)
 
@@ -90,6 +91,6 @@ class Allowance:
         """
         if len(cost) < 2 or cost[1] >= token:
             return np.zeros(0, dtype=np.int64)
-        spend = min(limit, max(_HASTE * self._share * token * len(evidence), float(cost[1]), asked))
+        spend = min(limit, max(_HASTE * share(len(evidence)) * token * len(evidence), float(cost[1]), asked))
         order = np.argsort(evidence, kind="stable")[: np.searchsorted(cost[1:], spend, side="right")]
         return order[self.thin(evidence[order])]

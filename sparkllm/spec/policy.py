@@ -116,7 +116,8 @@ class DraftPolicy:
         step = step or self.step
         if verified:
             # By predicted times: a busy machine is not the drafts' fault.
-            self.allowance.settle(step.plain, step.predicted, sum(a for _, _, a in verified), step.token)
+            accepted = sum(a for _, _, a in verified)
+            self.allowance.settle(step.plain, step.predicted, accepted, step.token, step.batch)
             self._observed.append(verified)
         if blind := [(i, drafted > 0) for i, drafted, _ in verified if i in step.blind]:
             self.acceptance.offer([i for i, _ in blind], np.array([matched for _, matched in blind]))
@@ -146,7 +147,8 @@ class DraftPolicy:
         self._observed = []
         if self._rested:
             self.acceptance.fade(self._rested)
-            self.allowance.earn(self._rested * self.step.plain, self.step.plain)
+            plain = self.step.plain
+            self.allowance.earn(self._rested * plain, plain, self.step.batch)
             self._rested = 0
 
     def _learn_matches(self, ids: Sequence[str], offered: Ints) -> None:

@@ -1,21 +1,20 @@
 """When the choice of draft lengths is left out, because it would take longer than it could gain.
 
 A choice takes half a millisecond to two. Where steps take tens of them that is nothing; where a small model's steps
-take a few, and drafts do not pay, it would be the one cost of speculation. So its time is booked: half a hundredth of
-each step and what accepted drafts saved stand against it, and where too little stands there, it rests until the steps
+take a few, and drafts do not pay, it would be the one cost of speculation. So its time is booked: a small share of each
+step and what accepted drafts saved stand against it, and where too little stands there, it rests until the steps
 have made up for it, or until the batch has grown or shrunk by a quarter: what did not pay in a batch of sixteen may in
-one of eight. Of more than sixteen requests each step shows more, so a choice is due less often: by the root of their
-number. While there is nothing to choose from, one step in sixteen is looked at, for the step times alone.
+one of eight. While there is nothing to choose from, one step in sixteen is looked at, for the step times alone.
 """
 
 from __future__ import annotations
 
 import math
 
+from sparkllm.spec.share import share
+
 __all__ = ["Rest"]
 
-_COST = 0.005  # of the time of a batch of up to _BATCH requests
-_BATCH = 16
 _MOST_STEPS = 100  # of one rest
 _SAVED = 10  # choices that gained nothing, from which on there is rest
 _QUIET_STEPS = 16
@@ -43,7 +42,7 @@ class Rest:
 
     def chose(self, spent: float, seconds: float, gained: float) -> None:
         """A choice took `spent` seconds, and its accepted drafts saved `gained`, in a step of `seconds`."""
-        self._most, allowed = _SAVED * spent, self._allowed(seconds)
+        self._most, allowed = _SAVED * spent, share(self._tried) * seconds
         balance = self._most if self._balance is None else self._balance
         self._balance = min(self._most, balance + gained + allowed - spent)
         if self._balance < 0:
@@ -53,7 +52,4 @@ class Rest:
     def held(self, seconds: float, gained: float) -> None:
         """A step of `seconds` for which an earlier choice stood; its accepted drafts saved `gained`."""
         if self._balance is not None:
-            self._balance = min(self._most, self._balance + gained + self._allowed(seconds))
-
-    def _allowed(self, seconds: float) -> float:
-        return _COST * seconds * float(min(1.0, (_BATCH / max(1, self._tried)) ** 0.5))
+            self._balance = min(self._most, self._balance + gained + share(self._tried) * seconds)
