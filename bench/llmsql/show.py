@@ -68,6 +68,7 @@ def show(record: dict[str, Any]) -> str:
     if reached := _reached(record):
         lines += ["", "## Speed-up over `cached` by what saved prompt tokens allow", "", *_REACHED, *reached]
     lines += ["", "## Where sparkllm's time goes, in %", "", *_where(record)]
+    lines += ["", "Where one call reads what another has answered, its wait for that is in rows and Arrow."]
     return "\n".join([*lines, ""])
 
 
