@@ -27,7 +27,7 @@ import shlex
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--more", type=int, default=0, help="further turns of what is close to the best")
     parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--acceptances", type=float, nargs="+", default=list(ACCEPTANCES))
+    parser.add_argument("--fixed", type=int, nargs="+", default=list(FIXED), help="fixed draft lengths, 0 among them")
     parser.add_argument("--seconds", type=float, default=1.0, help="of a turn without drafts")
     parser.add_argument("--engine-options", default="{}", help="JSON of further vLLM arguments")
     parser.add_argument("--seed", type=int, default=1)
@@ -98,6 +99,7 @@ def command(args: argparse.Namespace) -> str:
         f"--parts {' '.join(args.parts)}",
         f"--repeats {args.repeats}",
         *([f"--more {args.more}"] if args.more else []),
+        *([f"--fixed {' '.join(map(str, args.fixed))}"] if args.fixed != list(FIXED) else []),
         f"--seconds {args.seconds:g}",
     ]
     options = f" --engine-options {shlex.quote(args.engine_options)}" if args.engine_options != "{}" else ""
@@ -107,10 +109,10 @@ def command(args: argparse.Namespace) -> str:
 Choice = Callable[[], None]
 
 
-def choices(engine: ControlledEngine) -> dict[str, Choice]:
+def choices(engine: ControlledEngine, lengths: Sequence[int]) -> dict[str, Choice]:
     """What is compared; the policies begin anew."""
     goodput, known = engine.driver(), engine.driver(known=True)
-    fixed = {f"k = {k}": lambda k=k: engine.fixed(k) for k in FIXED if k <= engine.most}
+    fixed = {f"k = {k}": lambda k=k: engine.fixed(k) for k in lengths if k <= engine.most}
     return {
         **fixed,
         "by batch": lambda: engine.by_batch(TABLE_ACCEPTANCE),
@@ -139,7 +141,7 @@ def grid(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[st
     for batch in args.batches:
         for acceptance in args.acceptances:
             engine.acceptance(lambda number, a=acceptance: a)
-            offered = choices(engine)
+            offered = choices(engine, args.fixed)
             for name in ("goodput", "known"):
                 steady(engine, offered[name], batch, SETTLE)
             steps = steps_of(engine, offered["k = 0"], batch, args.seconds)
@@ -182,7 +184,7 @@ def jumps(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[s
         for before, after in JUMPS:
             found: dict[str, list[dict[str, Any]]] = {}
             for repeat in range(args.repeats):
-                offered = choices(engine)
+                offered = choices(engine, args.fixed)
                 del offered["known"], offered["by batch"]
                 found = found or {name: [] for name in offered}
                 engine.acceptance(lambda number, a=before: a)
@@ -202,7 +204,7 @@ def drains(engine: ControlledEngine, args: argparse.Namespace) -> Iterator[dict[
     lengths[rng.choice(REQUESTS, 8, replace=False)] = rng.integers(400, 800, 8)  # a few long answers, as real jobs have
     for acceptance in args.acceptances:
         engine.acceptance(lambda number, a=acceptance: a)
-        goodput: dict[str, Choice] = choices(engine)
+        goodput: dict[str, Choice] = choices(engine, args.fixed)
         del goodput["known"]
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in goodput}
         for name in rounds(engine, found, args):
