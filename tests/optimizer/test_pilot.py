@@ -87,15 +87,6 @@ def test_an_order_that_is_right_stays(big: SparkSession) -> None:
     assert asked(run(big, sql)[1]) == [("Is it rare?", ROWS, PILOT), ("Is it so?", ROWS // 10, PILOT)]
 
 
-def test_an_order_that_is_hardly_better_in_so_few_rows_stays(big: SparkSession) -> None:
-    """Each keeps about half of all rows, and one a few less of those that the pilot asks."""
-    half, other = (f"llm('Is it at {n}?', if(substr(text, {n}, 1) < '8', 'yes', 'no'), text) = 'YES'" for n in (2, 3))
-    for one, two in (half, other), (other, half):
-        calls = run(big, f"SELECT id FROM big WHERE {one} AND {two}")[1]
-        assert [call["pilot_rows"] for call in calls] == [PILOT, PILOT]
-        assert calls[0]["call"]["prompt"] in one
-
-
 def test_the_requests_of_a_pilot_count_for_the_calls_of_its_query(big: SparkSession) -> None:
     _, [few, many] = run(big, BOTH)
     assert (few["requests"], few["distinct"], few["prompt_tokens"]) == (ROWS + PILOT, ROWS, 10 * (ROWS + PILOT))

@@ -54,12 +54,6 @@ private class CascadeOrder(cascade: Cascade, evidence: Seq[Evidence]) {
     }.toMap
   }
 
-  /** Tokens that the calls of these steps, in their order, take for a row of the base; see CallCost. */
-  def expected(order: Seq[Step]): Double = {
-    val share = reached(order)
-    steps.zipWithIndex.collect { case (Ask(e), i) => share(e.result.exprId) * cost(i) }.sum
-  }
-
   private val placed = mutable.LinkedHashSet[Int]()
 
   /** The steps in a better order, if there is one. */

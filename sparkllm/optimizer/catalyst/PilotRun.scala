@@ -14,10 +14,9 @@ import org.apache.spark.sql.execution.adaptive.LogicalQueryStage
   * 78 and b 9 -> `Filter (a = 'x') <- LLMEval a <- Filter (b = 'x') <- LLMEval b <- QueryStage`.
   *
   * Pilot runs are those of Karanasos et al., Dynamically Optimizing Queries over Large Scale Data Platforms, SIGMOD
-  * 2014. A 128th of the rows is asked, 16 to 64 of them, once, and not where hints or earlier queries have told. What
-  * so few rows promise of another order is luck where it is little; then the order stays. Adaptive execution applies
-  * this rule after each exchange; it takes no plan with more exchanges than before, so the last calls may have to take
-  * their rows as they come, as those do which few rows will reach. */
+  * 2014. A 128th of the rows is asked, 16 to 64 of them, once, and not where hints or earlier queries have told.
+  * Adaptive execution applies this rule after each exchange; it takes no plan with more exchanges than before, so the
+  * last calls may have to take their rows as they come, as those do which few rows will reach. */
 case class PilotRun(session: SparkSession) extends Rule[LogicalPlan] {
   override def apply(plan: LogicalPlan): LogicalPlan =
     if (plan.exists { case e: LLMEval => e.pilot.isDefined; case _ => false }) rewrite(plan) else plan
@@ -35,8 +34,7 @@ case class PilotRun(session: SparkSession) extends Rule[LogicalPlan] {
       plan: LogicalPlan, cascade: Cascade, stage: LogicalQueryStage, pilot: PilotEvidence): Option[LogicalPlan] =
     pilot.orElse(new Pilot(session, cascade).ask(stage.physicalPlan)).flatMap { seen =>
       val order = new CascadeOrder(cascade, Seen().toSeq :+ seen)
-      val better = order.better.filter(order.expected(_) < PilotRun.worth * order.expected(cascade.steps))
-      val rows = KnownRows(stage.physicalPlan).getOrElse(Long.MaxValue)
+      val (better, rows) = (order.better, KnownRows(stage.physicalPlan).getOrElse(Long.MaxValue))
       val few = order.reached(better.getOrElse(cascade.steps)).filter(_._2 * rows <= CoLocate.fewRows).keySet
       val (ordered, most) = (better.map(replaced(cascade, _)).getOrElse(plan), PilotRun.exchanges(plan))
       val within = PilotRun.within(most, PilotRun.withoutPlacement(ordered, few))
@@ -62,8 +60,6 @@ class PilotEvidence {
 
 object PilotRun {
   private val (least, most, share) = (16, 64, 128)
-  /** What a better order may cost at most, of what the one at hand costs: luck alone shows less of so few rows. */
-  private val worth = 0.9
 
   def on: Boolean = Setting.on("pilotRun") && Setting.on("orderCascade") && Setting.on("coLocate")
 
