@@ -1,8 +1,8 @@
 """When the choice of draft lengths is left out, because it would take longer than it could gain.
 
 A choice takes half a millisecond to two. Where steps take tens of them that is nothing; where a small model's steps
-take a few, and drafts do not pay, it would be the one cost of speculation. So its time is booked: a small share of each
-step and what accepted drafts saved stand against it, and where too little stands there, it rests until the steps
+take a few, and drafts do not pay, it would be the one cost of speculation. So its time is booked: a share of each step
+(share.py) and what accepted drafts saved stand against it, and where too little stands there, it rests until the steps
 have made up for it, or until the batch has grown or shrunk by a quarter: what did not pay in a batch of sixteen may in
 one of eight. While there is nothing to choose from, one step in sixteen is looked at, for the step times alone.
 """
