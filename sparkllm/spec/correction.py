@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sparkllm.spec.arrays import Floats
@@ -10,6 +12,8 @@ __all__ = ["Correction"]
 
 _SHARED_RIDGE = 0.5  # measurements that the belief in "this machine is as fast as at start" is worth
 _OWN_RIDGE = 4.0  # and in "the terms still relate as they did"
+_DOUBT_RIDGE = 0.1  # and in the same of a term that is in doubt
+_DOUBT_BOUNDS = (0.1, 4.0)  # of the factor of such a term
 
 
 class Correction:
@@ -22,6 +26,7 @@ class Correction:
     Args:
         terms: number of terms.
         lowest, highest: bounds of a factor.
+        doubtful: terms of which the profile tells little; what others leave unexplained is laid to them first.
         fade: share of the evidence kept from one step to the next.
         usual: relative error from which on a measurement weighs less.
         outlier: a step this many times slower or faster than predicted is left out,
@@ -37,11 +42,16 @@ class Correction:
         usual: float = 0.05,
         outlier: float = 3.0,
         patience: int = 20,
+        doubtful: Sequence[int] = (),
     ) -> None:
         self.factors: Floats = np.ones(terms)
-        self._bounds, self._fade, self._usual = (lowest, highest), fade, usual
+        self._lowest, self._highest = np.full(terms, lowest), np.full(terms, highest)
+        self._fade, self._usual = fade, usual
         self._outlier, self._patience, self._odd = outlier, patience, 0
-        self._ridge = np.diag([_SHARED_RIDGE] + [_OWN_RIDGE] * terms)
+        own = np.full(terms, _OWN_RIDGE)
+        for term in doubtful:
+            own[term], (self._lowest[term], self._highest[term]) = _DOUBT_RIDGE, _DOUBT_BOUNDS
+        self._ridge = np.diag([_SHARED_RIDGE, *own])
         self._square = np.zeros((terms + 1, terms + 1))
         self._product = np.zeros(terms + 1)
 
@@ -65,7 +75,7 @@ class Correction:
         self._square = self._fade * self._square + weight * np.outer(inputs, inputs)
         self._product = self._fade * self._product + weight * error * inputs
         shared, *own = np.linalg.solve(self._square + self._ridge, self._product)
-        self.factors = np.clip(1.0 + shared + np.array(own), *self._bounds)
+        self.factors = np.clip(1.0 + shared + np.array(own), self._lowest, self._highest)
 
     def _is_outlier(self, ratio: float) -> bool:
         odd = not 1 / self._outlier <= ratio <= self._outlier

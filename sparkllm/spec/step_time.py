@@ -3,9 +3,11 @@
     seconds = (curve(batched tokens) + context cost) * residual(batched tokens) + draft(requests, draft length, context)
 
 The curve and the draft's table come from a profile; five factors on their terms follow the measured steps, and
-residuals what no sum of terms can say. Prefill tokens are batched tokens: with them a decode token stands higher on the
-curve. A step with prefill teaches only the prefill's factor, as attention inside a prompt and its chunks follow other
-laws than decodes; it has no residual.
+residuals what no sum of terms can say. The context's factor is believed first: what a token of context costs depends on
+who else reads it. A prompt that a batch shares stays near the processor; the profile's requests share none.
+
+Prefill tokens are batched tokens: with them a decode token stands higher on the curve. A step with prefill teaches only
+the prefill's factor, as attention inside a prompt and its chunks follow other laws than decodes; it has no residual.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class StepTime:
         )
         self._curve = Curve(points, proportional=True)
         self._drafts = DraftTime(profile.draft)
-        self._correction, self._residuals = correction or Correction(5), Residuals()
+        self._correction, self._residuals = correction or Correction(5, doubtful=[_CONTEXT]), Residuals()
 
     @property
     def factors(self) -> Floats:

@@ -123,6 +123,23 @@ def test_a_term_that_alone_is_dearer_than_profiled_is_found() -> None:
     assert time.seconds(Step(16, 1000)) == pytest.approx(truth.seconds(Step(16, 1000)), rel=0.1)
 
 
+def test_a_context_that_all_share_may_cost_a_fifth_of_the_profiles() -> None:
+    """A batch drains, and what drafts cost in it is known. Were it the machine that is fast, they would look cheap."""
+    rows = [[(n, c, 0.03 + 0.002 * n + s * c) for n in (8, 72) for c in (0, 2000)] for s in (4e-6, 8e-7)]
+    (time, truth), rng = (StepTime(Profile(points)) for points in rows), np.random.default_rng(0)
+    profiled, real = drafted(time), drafted(truth)
+    for batch in [*[64] * 60, *np.repeat(np.arange(64, 0, -1), 4).tolist()]:
+        step = Step(batch, 0, 300 * batch)
+        time.observe(step, measured(truth, step, rng))
+    assert real - profiled > 0.12
+    assert drafted(time) == pytest.approx(real, abs=0.05)
+
+
+def drafted(time: StepTime) -> float:
+    """How many times longer a step of 24 requests is with a draft for each."""
+    return time.seconds(Step(24, 24, 24 * 300)) / time.seconds(Step(24, 0, 24 * 300))
+
+
 def test_collinear_inputs_do_not_run_apart() -> None:
     time, truth, rng = StepTime(Profile(FLAT)), StepTime(Profile(FLAT)), np.random.default_rng(0)
     for i in range(1000):
