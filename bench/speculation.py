@@ -87,7 +87,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--engine-options", default="{}", help="JSON of further vLLM arguments")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the result to this file")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if 0 not in args.fixed:
+        parser.error("--fixed: everything is compared with no drafts, so 0 must be among the lengths")
+    return args
 
 
 def command(args: argparse.Namespace) -> str:

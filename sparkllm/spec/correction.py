@@ -25,7 +25,7 @@ class Correction:
 
     Args:
         terms: number of terms.
-        lowest, highest: bounds of a factor.
+        lowest, highest: bounds of a factor; those of doubtful terms are wider.
         doubtful: terms of which the profile tells little; what others leave unexplained is laid to them first.
         fade: share of the evidence kept from one step to the next.
         usual: relative error from which on a measurement weighs less.
